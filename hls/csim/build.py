@@ -1,0 +1,132 @@
+"""Compile an hls4ml project into a shared library, once: the cache is addressed by content.
+
+The address is a digest of every source file, the bridge, the compiler and the flags, each with its length. Unchanged
+means no compile; anything else is another entry. A build happens in a folder of its own and is renamed when whole, so
+an interrupted one is never found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from hls.csim.shim import SHIM_FILE, shim_source
+from hls.environment import cache_directory
+from hls.files import write_error
+from hls.hls4ml_flow.manifest import Manifest, load_manifest
+from hls.toolchain import find_compiler, run_tool
+
+LIBRARY_FILE = "libcsim.so"
+_BUILD_TIMEOUT_S = 1800.0
+_FLAGS = ("-O3", "-fPIC", "-std=c++17", "-fno-gnu-unique")
+# ap_types builds its temporaries bit by bit, which the optimiser reports in *our* file once it is inlined there.
+_OUR_WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A compiled C-simulation.
+
+    Attributes:
+        library: The shared library.
+        manifest: What its arrays and layers are.
+        compiled: Whether this call compiled it; false when the cache had it.
+    """
+
+    library: Path
+    manifest: Manifest
+    compiled: bool
+
+
+def build_csim(project: Path, progress: Callable[[str], None] = lambda message: None) -> Build:
+    """Compile a project, or find it compiled.
+
+    Args:
+        project: Folder written by ``hls.hls4ml_flow.project.write_project``.
+        progress: Told what is about to take time.
+
+    Raises:
+        RunDirectoryError: no such project. ToolError: no compiler, or it failed. InputError: the disk is full.
+    """
+    manifest = load_manifest(project)
+    compiler = find_compiler()
+    shim = shim_source(manifest)
+    with as_file(files("hls") / "cpp") as bridge:
+        sources = _sources(project, bridge)
+        address = _digest(sources, shim, compiler.version)
+        entry = cache_directory() / "csim" / address
+        if (entry / LIBRARY_FILE).exists():
+            return Build(library=entry / LIBRARY_FILE, manifest=manifest, compiled=False)
+        progress(f"compiling the C-simulation with {compiler.version}")
+        _compile_into(entry, project, bridge, shim, str(compiler.path))
+    return Build(library=entry / LIBRARY_FILE, manifest=manifest, compiled=True)
+
+
+def _sources(project: Path, bridge: Path) -> list[tuple[str, Path]]:
+    """Every file the library depends on, by relative name, sorted."""
+    found = [
+        (str(path.relative_to(root)), path)
+        for root, folder in ((project, project / "firmware"), (bridge, bridge))
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in {".cpp", ".h", ".hpp", ".txt"}
+    ]
+    return sorted(found)
+
+
+def _digest(sources: list[tuple[str, Path]], shim: str, compiler: str) -> str:
+    digest = hashlib.sha256()
+    # The cache's own place counts too: hls4ml reads its weights from a path that is compiled in.
+    place = str(cache_directory())
+    parts = {"shim": shim, "compiler": compiler, "flags": " ".join(_FLAGS), "place": place}
+    texts = [(name, text.encode()) for name, text in parts.items()]
+    for name, content in [*texts, *((name, path.read_bytes()) for name, path in sources)]:
+        # Lengths keep two different lists of files from reading as one text.
+        digest.update(f"{len(name)}:{name}:{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()[:40]
+
+
+def _compile_into(entry: Path, project: Path, bridge: Path, shim: str, compiler: str) -> None:
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
+    except OSError as error:
+        raise write_error(entry, error) from error
+    try:
+        shutil.copytree(project / "firmware", work / "firmware")
+        (work / SHIM_FILE).write_text(shim, encoding="utf-8")
+        _compile(work, entry, bridge, compiler, load_manifest(project).project)
+        for name in ("firmware/ap_types", "firmware/nnet_utils"):
+            shutil.rmtree(work / name, ignore_errors=True)
+        work.chmod(0o755)
+        if entry.exists() and not (entry / LIBRARY_FILE).exists():
+            shutil.rmtree(entry)  # someone emptied it
+        # Two builders of the same content may race: the first to rename wins, the other's result is the same.
+        if not entry.exists():
+            work.rename(entry)
+    except OSError as error:
+        if not (entry / LIBRARY_FILE).exists():
+            raise write_error(entry, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _compile(work: Path, entry: Path, bridge: Path, compiler: str, project: str) -> None:
+    # hls4ml's own headers are system headers here: their warnings are not ours to mend.
+    includes = [f"-I{bridge}", "-isystem", "firmware/ap_types", "-isystem", "firmware", "-isystem", "."]
+    weights = f'-DWEIGHTS_DIR="{entry / "firmware" / "weights"}"'
+    common = [compiler, *_FLAGS, *includes, weights, "-c"]
+    run_tool([*common, f"firmware/{project}.cpp", "-o", "network.o"], timeout_s=_BUILD_TIMEOUT_S, directory=work)
+    run_tool([*common, *_OUR_WARNINGS, SHIM_FILE, "-o", "shim.o"], timeout_s=_BUILD_TIMEOUT_S, directory=work)
+    run_tool(
+        [compiler, *_FLAGS, "-shared", "network.o", "shim.o", "-o", LIBRARY_FILE],
+        timeout_s=_BUILD_TIMEOUT_S,
+        directory=work,
+    )
+    for leftover in ("network.o", "shim.o"):
+        (work / leftover).unlink()

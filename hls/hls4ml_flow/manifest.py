@@ -1,0 +1,143 @@
+"""What edgeval knows about an hls4ml project it wrote: which C++ name holds which words.
+
+Saved beside the project as ``edgeval_project.json``, so that the C-simulation bridge needs no hls4ml at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from hls.errors import RunDirectoryError
+
+MANIFEST_FILE = "edgeval_project.json"
+PROJECT_NAME = "edgeval_network"
+
+
+class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An argument of the top function.
+
+    Attributes:
+        cpp_name: Its name in the top function's signature.
+        cpp_type: Its element type in ``defines.h``.
+        size: Words a sample.
+        width_bits: Of a word.
+        signed: Whether negative words exist.
+        unit_log2: log2 of the C++ value of one unit.
+    """
+
+    cpp_name: str
+    cpp_type: str
+    size: int
+    width_bits: int
+    signed: bool
+    unit_log2: int
+
+
+class Tap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A layer whose result hls4ml's trace hands out.
+
+    Attributes:
+        hls_layer: hls4ml's name, after fusion.
+        value: The integer network's value that layer computes, once everything fused into it is done.
+    """
+
+    hls_layer: str
+    value: str
+    size: int
+    width_bits: int
+    signed: bool
+    unit_log2: int
+
+
+class CppType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A type the network computes in, as ``defines.h`` has to define it.
+
+    Attributes:
+        role: What it is of, for people.
+        cpp_type: Its name in ``defines.h``.
+        rounding, overflow: AMD's names of the modes, ``AP_TRN`` and ``AP_WRAP`` where the type names none.
+    """
+
+    role: str
+    cpp_type: str
+    width_bits: int
+    signed: bool
+    unit_log2: int
+    rounding: str
+    overflow: str
+
+
+class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A weight array of the generated C++.
+
+    Attributes:
+        symbol: Its C++ name, e.g. ``w2``.
+        cpp_type: Its element type in ``defines.h``.
+        size: Number of words.
+        tensor: The stored tensor it holds, ``None`` for the zeros hls4ml writes where there is no bias.
+        shape: Of the stored tensor, [inputs, outputs] or [outputs].
+        transposed: Whether hls4ml's Resource strategy stores it as [outputs, inputs].
+        unit_log2: log2 of the C++ value of one unit.
+    """
+
+    symbol: str
+    cpp_type: str
+    size: int
+    tensor: str | None
+    shape: tuple[int, ...]
+    transposed: bool
+    width_bits: int
+    signed: bool
+    unit_log2: int
+
+    def position(self, index: int) -> int:
+        """Where the stored tensor's flat index (C order) lies in the C++ array."""
+        if not self.transposed:
+            return index
+        row, column = divmod(index, self.shape[1])
+        return column * self.shape[0] + row
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.project/1"):
+    """Everything the bridge and the audit need.
+
+    Attributes:
+        network_digest: Of the integer network the project was written from.
+        types: Accumulators and results of all layers.
+        products_on_stack: Largest number of products hls4ml keeps on the stack in one layer.
+    """
+
+    project: str
+    backend: str
+    io_type: str
+    hls4ml_version: str
+    network_digest: str
+    input: Port
+    output: Port
+    taps: tuple[Tap, ...]
+    arrays: tuple[Array, ...]
+    types: tuple[CppType, ...]
+    products_on_stack: int
+
+    def array_of(self, tensor: str) -> Array:
+        """The C++ array that holds a stored tensor."""
+        return next(array for array in self.arrays if array.tensor == tensor)
+
+
+def load_manifest(project: Path) -> Manifest:
+    """Read the manifest of a project folder.
+
+    Raises:
+        RunDirectoryError: missing or damaged.
+    """
+    try:
+        return msgspec.json.decode((project / MANIFEST_FILE).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunDirectoryError(
+            found=f"{type(error).__name__}: {error}",
+            allowed="a project folder written by `edgeval export`",
+            where=str(project / MANIFEST_FILE),
+            remedy="run `edgeval export` again",
+        ) from error
