@@ -1,0 +1,1 @@
+"""Faults in stored bits: sites, fault models, campaigns and their outcomes."""
