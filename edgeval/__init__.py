@@ -1,0 +1,1 @@
+"""The workbench: targets, quantization, training, export, comparison, campaigns, records and reports."""

@@ -1,0 +1,5 @@
+"""``python -m edgeval`` is ``edgeval``."""
+
+from edgeval.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""How a run's outputs are judged: its metric, its decision and the tolerance of that decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeval.metrics import METRICS, Metric
+from edgeval.records import RunRecord
+from edgeval.run_directory import Samples
+from edgeval.targets import TARGETS
+from fault_injection.outcomes import Decision
+from hls.engine import ExactEngine
+from hls.errors import UsageError
+from hls.graph import IntegerGraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Metric and decision of a run.
+
+    Attributes:
+        metric: Task metric.
+        decision: What counts as another decision.
+        labels: One a sample; ``None`` for golden-relative figures.
+    """
+
+    metric: Metric
+    decision: Decision
+    labels: np.ndarray | None
+
+
+def run_metric(record: RunRecord) -> Metric:
+    """The metric a run is judged by."""
+    return TARGETS[record.source].metric if record.source in TARGETS else METRICS[record.metric]
+
+
+def evaluation(
+    record: RunRecord, graph: IntegerGraph, samples: Samples, critical_threshold: float | None = None
+) -> Evaluation:
+    """How the outputs of a run are judged.
+
+    Args:
+        record: What the run is of.
+        graph: Its integer network.
+        samples: Its evaluation set.
+        critical_threshold: Tolerance of a regression's decision, in the metric's unit; ``None`` for one
+            float-versus-quantized RMSE a sample.
+
+    Raises:
+        UsageError: a regression without a float reference and without a threshold, or a threshold below 0.
+    """
+    metric = run_metric(record)
+    if record.task == "classification":
+        if critical_threshold is not None:
+            raise UsageError(
+                found=f"{critical_threshold:g} for a classification",
+                allowed="no threshold: the decision is the arg-max",
+                where="--critical-threshold",
+                remedy="leave it out",
+            )
+        return Evaluation(metric=metric, decision=Decision(kind="argmax"), labels=samples.labels)
+    tolerance = _default_tolerance(graph, samples) if critical_threshold is None else critical_threshold
+    if tolerance < 0 or not np.isfinite(tolerance):
+        raise UsageError(
+            found=f"{tolerance:g}", allowed="0 or more", where="--critical-threshold", remedy="give a tolerance"
+        )
+    return Evaluation(metric=metric, decision=Decision(kind="tolerance", tolerance=tolerance), labels=samples.labels)
+
+
+def network_outputs(graph: IntegerGraph, inputs: np.ndarray) -> np.ndarray:
+    """Real outputs of the exact engine, shape (samples, outputs)."""
+    return graph.output_values(ExactEngine(graph).run(graph.quantize_inputs(inputs)).output)
+
+
+def _default_tolerance(graph: IntegerGraph, samples: Samples) -> float:
+    if samples.float_outputs is None:
+        raise UsageError(
+            found="a regression without a float reference",
+            allowed="a tolerance in the metric's unit",
+            where="--critical-threshold",
+            remedy="say how far an output may move before the decision counts as another one",
+        )
+    error = network_outputs(graph, samples.inputs) - samples.float_outputs
+    return float(np.sqrt((error**2).mean()))

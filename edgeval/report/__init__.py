@@ -1,0 +1,1 @@
+"""What people read: text on the terminal, and one self-contained page."""

@@ -1,0 +1,80 @@
+"""Text for people on standard output: tables, numbers with units, records as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from edgeval.records import MetricValue, to_json
+
+
+def write_json(record: msgspec.Struct) -> None:
+    """Print exactly the record."""
+    _write(to_json(record).decode())
+
+
+def write_line(text: str = "") -> None:
+    """Print one line."""
+    _write(f"{text}\n")
+
+
+def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: first column left, the others aligned by their content."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    numeric = [all(_is_number(row[column]) for row in rows) for column in range(len(header))]
+    for row in [list(header), ["─" * width for width in widths], *rows]:
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        write_line("  ".join(cells).rstrip())
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as per cent.
+
+    Example:
+        >>> percent(0.9711)
+        '97.1 %'
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
+def metric_text(metric: MetricValue) -> str:
+    """A metric with its unit; fractions as per cent.
+
+    Example:
+        >>> metric_text(MetricValue(name="rmse", unit="kcal/mol", direction="lower", value=1.9876))
+        'rmse 1.988 kcal/mol'
+    """
+    if metric.unit == "fraction":
+        return f"{metric.name} {percent(metric.value)}"
+    return f"{metric.name} {metric.value:.3f} {metric.unit}"
+
+
+def metric_change_text(change: float, unit: str) -> str:
+    """A change of a metric with its sign; fractions in points.
+
+    Example:
+        >>> metric_change_text(-0.03123, "fraction"), metric_change_text(0.5, "kcal/mol"), metric_change_text(0.0, "m")
+        ('−3.12 points', '+0.5 kcal/mol', '0 m')
+    """
+    value, name = (100 * change, "points") if unit == "fraction" else (change, unit)
+    sign = "" if value == 0 else "−" if value < 0 else "+"
+    return f"{sign}{abs(value):.3g} {name}"
+
+
+def _write(text: str) -> None:
+    """Write to standard output; a reader that has gone (``| head``) changes nothing about the exit code."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_number(cell: str) -> bool:
+    return (bool(cell) and cell.lstrip("+−-")[:1].isdigit()) or cell in {"", "-"}

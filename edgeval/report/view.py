@@ -1,0 +1,44 @@
+"""What the report shows: records and tables of runs, already read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from edgeval.records import CompareRecord, ExportRecord, InjectRecord, RunRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignView:
+    """One fault campaign.
+
+    Attributes:
+        record: What ``edgeval inject-faults`` found.
+        outcomes: One row a fault; ``None`` where the tables were not kept.
+        shapes: Shapes of the stored tensors by name, in data order; turns a flat index into a position.
+    """
+
+    record: InjectRecord
+    outcomes: pa.Table | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One run with every record it has.
+
+    Attributes:
+        name: What people call it, e.g. the name of its folder.
+        run: What the run is of.
+        export: ``None`` until ``edgeval export``.
+        compare: ``None`` until ``edgeval csim-compare``.
+        campaigns: One for each ``edgeval inject-faults``.
+    """
+
+    name: str
+    run: RunRecord
+    export: ExportRecord | None = None
+    compare: CompareRecord | None = None
+    campaigns: tuple[CampaignView, ...] = ()

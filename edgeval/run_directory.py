@@ -1,0 +1,187 @@
+"""The run directory: one folder that holds one model and the records about it.
+
+The layout is in ``docs/interfaces.md``. A run can be moved and copied: nothing in it holds its own place.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeval.records import RunRecord, load_record, save_record
+from hls.errors import InputError, RunDirectoryError, UsageError
+from hls.files import atomic_write
+from hls.graph import IntegerGraph
+from hls.serialize import load_graph, save_graph, structure_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """The evaluation set.
+
+    Attributes:
+        inputs: Real values, samples first.
+        labels: Class numbers or target values, one a sample; ``None`` where there are none.
+        float_outputs: Outputs of the float model the network was trained from; ``None`` for a third-party graph.
+        origin: Where they came from, for people.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray | None = None
+    float_outputs: np.ndarray | None = None
+    origin: str = "the run's evaluation set"
+
+    def first(self, count: int | None) -> Samples:
+        """The first ``count`` samples; all of them for ``None``.
+
+        Raises:
+            UsageError: ``count`` is below 1.
+        """
+        if count is None:
+            return self
+        if count < 1:
+            raise UsageError(
+                found=f"{count} samples", allowed="1 or more", where="--samples", remedy="give a positive number"
+            )
+        return Samples(
+            inputs=self.inputs[:count],
+            labels=None if self.labels is None else self.labels[:count],
+            float_outputs=None if self.float_outputs is None else self.float_outputs[:count],
+            origin=self.origin,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of a run and the files that more than one command reads."""
+
+    path: Path
+
+    @property
+    def run_file(self) -> Path:
+        """The first record."""
+        return self.path / "run.json"
+
+    @property
+    def weights_file(self) -> Path:
+        """Weights of the quantized torch model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def onnx_file(self) -> Path:
+        """QONNX as exported or as given."""
+        return self.path / "model.onnx"
+
+    @property
+    def network_file(self) -> Path:
+        """The integer network, in one file."""
+        return self.path / "network.npz"
+
+    @property
+    def samples_file(self) -> Path:
+        """The evaluation set."""
+        return self.path / "samples.npz"
+
+    @property
+    def project(self) -> Path:
+        """The hls4ml project."""
+        return self.path / "hls4ml"
+
+    def record_file(self, name: str) -> Path:
+        """Path of a command's record."""
+        return self.path / "records" / f"{name}.json"
+
+    def outcomes(self, identity: str) -> Path:
+        """Folder of a campaign's per-fault tables."""
+        return self.path / "outcomes" / identity
+
+    def run_record(self) -> RunRecord:
+        """What this run is of.
+
+        Raises:
+            RunDirectoryError: not a run directory, or damaged.
+        """
+        if not self.run_file.exists():
+            raise RunDirectoryError(
+                found="no run.json" if self.path.is_dir() else "no such folder",
+                allowed="a run directory (made by `edgeval train` or `edgeval export MODEL.onnx -o RUN`)",
+                where=str(self.path),
+                remedy="check the path, or make the run first",
+            )
+        return load_record(RunRecord, self.run_file)
+
+    def save_run_record(self, record: RunRecord) -> None:
+        """Write ``run.json``, last of all files: a folder without it is no run yet."""
+        save_record(record, self.run_file)
+
+    def samples(self) -> Samples:
+        """The evaluation set.
+
+        Raises:
+            RunDirectoryError: missing or damaged.
+        """
+        return load_samples(self.samples_file, "the run's evaluation set")
+
+    def save_samples(self, samples: Samples) -> None:
+        """Write the evaluation set."""
+        arrays = {"inputs": samples.inputs, "labels": samples.labels, "float_outputs": samples.float_outputs}
+        buffer = io.BytesIO()
+        present: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+        np.savez_compressed(buffer, **present)
+        atomic_write(self.samples_file, buffer.getvalue())
+
+    def network(self) -> IntegerGraph:
+        """The integer network.
+
+        Raises:
+            RunDirectoryError: not exported yet, or damaged.
+        """
+        if not self.network_file.exists():
+            self.run_record()
+            raise RunDirectoryError(
+                found="no network.npz",
+                allowed="an exported run",
+                where=str(self.path),
+                remedy=f"run `edgeval export {self.path}` first",
+            )
+        return load_graph(self.network_file)
+
+    def save_network(self, graph: IntegerGraph) -> None:
+        """Write the integer network, and its structure once more as plain text for readers."""
+        save_graph(graph, self.network_file)
+        atomic_write(self.path / "network.json", structure_json(graph) + b"\n")
+
+
+def load_samples(path: Path, origin: str) -> Samples:
+    """Read ``inputs`` and, where they are, ``labels`` from an ``.npz`` file.
+
+    Raises:
+        InputError: missing, damaged, without inputs, or labels that do not fit.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise _bad_samples(path, f"{type(error).__name__}: {error}") from error
+    if "inputs" not in arrays:
+        raise _bad_samples(path, f"arrays {', '.join(sorted(arrays)) or 'none'}")
+    inputs, labels = arrays["inputs"], arrays.get("labels")
+    if inputs.ndim < 2 or len(inputs) == 0:
+        raise _bad_samples(path, f"inputs of shape {list(inputs.shape)}")
+    if labels is not None and (labels.shape[:1] != inputs.shape[:1] or labels.dtype.kind not in "iuf"):
+        raise _bad_samples(path, f"{labels.dtype} labels of shape {list(labels.shape)} for {len(inputs)} samples")
+    return Samples(inputs=inputs, labels=labels, float_outputs=arrays.get("float_outputs"), origin=origin)
+
+
+def _bad_samples(path: Path, found: str) -> InputError:
+    return InputError(
+        found=found,
+        allowed="an .npz with `inputs` (samples first, at least one) and, optionally, `labels` (one number a sample)",
+        where=str(path),
+        remedy="write it with numpy.savez(path, inputs=..., labels=...)",
+    )

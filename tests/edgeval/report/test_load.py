@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from edgeval.records import save_record
+from edgeval.report.load import load_run_view
+from edgeval.report.view import RunView
+from hls.errors import RunDirectoryError
+
+FAULTS = "inject-faults-0123456789abcdef"
+
+
+@pytest.fixture
+def run(tmp_path: Path, view: RunView) -> Path:
+    """The run of ``view`` as a folder, its outcomes in two parts."""
+    path = tmp_path / "digits"
+    campaign = view.campaigns[0]
+    assert view.export is not None
+    assert view.compare is not None
+    assert campaign.outcomes is not None
+    save_record(view.run, path / "run.json")
+    save_record(view.export, path / "records" / "export.json")
+    save_record(view.compare, path / "records" / "csim-compare.json")
+    save_record(campaign.record, path / "records" / f"{FAULTS}.json")
+    folder = path / campaign.record.outcomes
+    folder.mkdir(parents=True)
+    pq.write_table(campaign.outcomes.slice(0, 100), folder / "part-00000.parquet")
+    pq.write_table(campaign.outcomes.slice(100), folder / "part-00001.parquet")
+    return path
+
+
+def test_everything_in_a_run_is_read(run: Path, view: RunView) -> None:
+    loaded = load_run_view(run)
+    assert (loaded.name, loaded.run, loaded.export, loaded.compare) == ("digits", view.run, view.export, view.compare)
+    campaign, expected = loaded.campaigns[0], view.campaigns[0]
+    assert campaign.record == expected.record
+    assert campaign.outcomes is not None
+    assert expected.outcomes is not None
+    assert campaign.outcomes.equals(expected.outcomes.select(campaign.outcomes.column_names))
+    assert len(campaign.outcomes["tensor"].combine_chunks()) == campaign.record.faults
+
+
+def test_records_that_were_never_made_are_left_out(tmp_path: Path, view: RunView) -> None:
+    save_record(view.run, tmp_path / "run.json")
+    assert load_run_view(tmp_path) == RunView(name=tmp_path.name, run=view.run)
+
+
+def test_outcomes_that_were_not_kept_are_left_out(run: Path) -> None:
+    for part in run.glob("outcomes/*/*"):
+        part.unlink()
+    assert load_run_view(run).campaigns[0].outcomes is None
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match=r"no run\.json"):
+        load_run_view(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["export", "csim-compare", FAULTS])
+def test_a_damaged_record_is_refused_by_name(run: Path, name: str) -> None:
+    (run / "records" / f"{name}.json").write_text("{")
+    with pytest.raises(RunDirectoryError, match=name):
+        load_run_view(run)
+
+
+def test_a_damaged_part_is_refused_by_name(run: Path) -> None:
+    next(run.glob("outcomes/*/part-00001.parquet")).write_bytes(b"PAR1")
+    with pytest.raises(RunDirectoryError, match="part-00001"):
+        load_run_view(run)
+
+
+def test_a_part_with_other_columns_is_refused(run: Path, view: RunView) -> None:
+    outcomes = view.campaigns[0].outcomes
+    assert outcomes is not None
+    pq.write_table(outcomes.select(["tensor", "index", "bit"]), next(run.glob("outcomes/*/part-00001.parquet")))
+    with pytest.raises(RunDirectoryError, match="part-00001"):
+        load_run_view(run)
+
+
+def test_a_missing_part_is_noticed(run: Path) -> None:
+    next(run.glob("outcomes/*/part-00000.parquet")).unlink()
+    with pytest.raises(RunDirectoryError, match="as the record says"):
+        load_run_view(run)
+
+
+@pytest.mark.parametrize("folder", ["/etc", "../elsewhere"])
+def test_outcomes_outside_the_run_are_refused(run: Path, view: RunView, folder: str) -> None:
+    record = msgspec.structs.replace(view.campaigns[0].record, outcomes=folder)
+    save_record(record, run / "records" / f"{FAULTS}.json")
+    with pytest.raises(RunDirectoryError, match="a folder inside the run"):
+        load_run_view(run)

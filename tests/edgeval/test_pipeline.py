@@ -1,0 +1,99 @@
+"""Third-party graphs: from a file to a run, with samples, task and metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from support.networks import Mlp
+
+from edgeval.evaluation import evaluation
+from edgeval.pipeline import GraphOptions, export_run, import_graph, opened_run
+from edgeval.run_directory import RunDirectory
+from edgeval.stimuli import spanning_words
+from hls.errors import UsageError
+from hls.formats import WordFormat
+from hls.hls4ml_flow import ProjectOptions
+
+
+def saved(tmp_path: Path, recipe: Mlp) -> Path:
+    path = tmp_path / "mlp.onnx"
+    onnx.save(recipe.model(), path)
+    return path
+
+
+def test_a_graph_without_samples_gets_the_corners_of_its_input_format(tmp_path: Path) -> None:
+    recipe = Mlp(input_signed=True)
+    run = RunDirectory(tmp_path / "run")
+    record = import_graph(saved(tmp_path, recipe), run, GraphOptions())
+    words = recipe.graph().quantize_inputs(run.samples().inputs)
+    assert [set(row) for row in words[:5].tolist()] == [{-16}, {15}, {0}, {1}, {-1}]
+    assert "spanning the input format" in record.title
+
+
+def test_spanning_words_are_seeded_and_legal() -> None:
+    word_format = WordFormat(width_bits=3, encoding="unsigned")
+    first, second = (spanning_words(word_format, (4,), seed) for seed in (7, 7))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, spanning_words(word_format, (4,), 8))
+    assert word_format.contains(first)
+    assert set(np.unique(first)) == set(range(8))
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "metric"),
+    [
+        (np.arange(30) % 3, "classification", "accuracy"),
+        (np.linspace(0, 1, 90).reshape(30, 3), "regression", "rmse"),
+        (None, "classification", "accuracy"),
+    ],
+)
+def test_the_task_follows_the_labels(labels: np.ndarray | None, task: str, metric: str, tmp_path: Path) -> None:
+    arrays = {"inputs": Mlp().inputs(30)} | ({} if labels is None else {"labels": labels})
+    np.savez(tmp_path / "x.npz", **arrays)
+    options = GraphOptions(inputs=tmp_path / "x.npz")
+    record = import_graph(saved(tmp_path, Mlp()), RunDirectory(tmp_path / "run"), options)
+    assert (record.task, record.metric) == (task, metric)
+
+
+def test_a_regression_without_float_reference_needs_a_threshold(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    record = import_graph(saved(tmp_path, Mlp()), run, GraphOptions(task="regression"))
+    graph = Mlp().graph()
+    with pytest.raises(UsageError, match="--critical-threshold"):
+        evaluation(record, graph, run.samples())
+    assert evaluation(record, graph, run.samples(), 0.5).decision.tolerance == 0.5
+
+
+def test_exporting_twice_gives_the_same_network_and_project_words(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    import_graph(saved(tmp_path, Mlp(per_channel=True)), run, GraphOptions())
+    first = export_run(run, ProjectOptions())
+    bytes_before = run.network_file.read_bytes()
+    second = export_run(run, ProjectOptions())
+    assert first == second
+    assert run.network_file.read_bytes() == bytes_before
+
+
+def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="accuracy, rmse, mae"):
+        import_graph(saved(tmp_path, Mlp()), RunDirectory(tmp_path / "run"), GraphOptions(metric="auc"))
+
+
+def test_a_file_is_opened_as_a_temporary_run_that_goes_away(tmp_path: Path) -> None:
+    with opened_run(saved(tmp_path, Mlp()), GraphOptions()) as run:
+        assert run.network() == Mlp().graph()
+        place = run.path
+    assert not place.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mlp.onnx"]
+
+
+def test_a_float_tail_is_refused_by_name(tmp_path: Path) -> None:
+    model = Mlp().model()
+    model.graph.node.append(onnx.helper.make_node("Softmax", [model.graph.output[0].name], ["p"], name="tail"))
+    model.graph.output[0].name = "p"
+    onnx.save(model, tmp_path / "tail.onnx")
+    with pytest.raises(Exception, match="layer tail \\(Softmax\\)"):
+        import_graph(tmp_path / "tail.onnx", RunDirectory(tmp_path / "run"), GraphOptions())
