@@ -1,0 +1,408 @@
+"""The tables of the documentation against the code: a changed option or a missing row fails here."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from support.networks import Mlp
+
+from edgeval import records
+from edgeval.cli import make_app
+from edgeval.cli import run as edgeval
+from edgeval.evaluation import Decision
+from edgeval.metrics import METRICS
+from edgeval.targets import TARGETS
+from fault_injection.campaign import EXECUTOR_SHARD_FAULTS, SHARD_FAULTS, Campaign
+from fault_injection.damage import DamageRow
+from fault_injection.faults import FAULT_MODELS
+from fault_injection.golden import golden_run
+from fault_injection.outcomes import Judge
+from fault_injection.sites import all_sites
+from hls import engine, environment, errors
+from hls.csim import bridge
+from hls.executor import Executor
+from hls.formats import Encoding, Overflow, Rounding, WordFormat
+from hls.hls4ml_flow import manifest
+from hls.lowering import LOWERINGS
+from hls.lowering.quant import _ROUNDINGS
+from hls.nodes import NODE_KINDS
+from hls.rounding import shift_right
+from hls.serialize import STRUCTURE_VERSION
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NETWORK = DOCS / "integer-network.md"
+INTERFACES = DOCS / "interfaces.md"
+FAULTS = DOCS / "fault-injection.md"
+COMMANDS = {
+    "targets": "TargetsConfig",
+    "train": "TrainConfig",
+    "export": "ExportConfig",
+    "csim-compare": "CompareConfig",
+    "inject-faults": "InjectConfig",
+    "report": "ReportConfig",
+    "demo": "DemoConfig",
+    "doctor": "DoctorConfig",
+}
+"""Config class of every command."""
+
+Row = dict[str, str]
+
+
+def tables(text: str) -> list[list[Row]]:
+    """All Markdown tables of a text, each a list of rows by column name, code marks taken off."""
+    found: list[list[list[str]]] = []
+    inside = False
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            inside = False
+            continue
+        if not inside:
+            found.append([])
+        inside = True
+        found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+    assert all(len({len(row) for row in rows}) == 1 for rows in found), "every row of a table has its columns"
+    return [[dict(zip(rows[0], map(plain, row), strict=True)) for row in map(list, rows[2:])] for rows in found]
+
+
+def plain(cell: str) -> str:
+    """A cell without code marks, when it is nothing but one piece of code."""
+    return cell.strip("`") if re.fullmatch(r"`[^`]+`", cell) else cell
+
+
+def table(page: Path, *columns: str) -> list[Row]:
+    """The one table of a page that has exactly these columns."""
+    fitting = [rows for rows in tables(page.read_text(encoding="utf-8")) if rows and list(rows[0]) == list(columns)]
+    assert len(fitting) == 1, f"{page.name}: {len(fitting)} tables with columns {', '.join(columns)}"
+    return fitting[0]
+
+
+def column(rows: Iterable[Row], name: str) -> list[str]:
+    """One column, in order; a name that stands twice is an error."""
+    cells = [row[name] for row in rows]
+    assert len(set(cells)) == len(cells), f"twice in column {name}: {cells}"
+    return cells
+
+
+def config_of(command: str) -> Any:
+    """The dataclass whose fields are a command's options."""
+    return getattr(importlib.import_module(f"edgeval.commands.{command.replace('-', '_')}"), COMMANDS[command])
+
+
+def option_rows(config: type) -> list[Row]:
+    """What the options table has to say about a config, the options of nested ones in their place."""
+    hints = typing.get_type_hints(config, include_extras=True)
+    rows: list[Row] = []
+    for field in dataclasses.fields(config):
+        hint = hints[field.name]
+        rows += option_rows(hint) if dataclasses.is_dataclass(hint) else [option_row(field, hint)]
+    return rows
+
+
+def option_row(field: dataclasses.Field[Any], hint: Any) -> Row:
+    """What the options table has to say about one field."""
+    name = field.name.upper() if not field.kw_only else f"--{field.name.replace('_', '-')}"
+    return {
+        "option": "-o, --output" if name == "--output" else name,
+        "values": values_text(hint),
+        "default": default_text(field),
+    }
+
+
+def values_text(hint: Any) -> str:
+    """The kind of value an option takes, as the tables write it."""
+    origin, arguments = typing.get_origin(hint), get_args(hint)
+    if origin is typing.Annotated:
+        return values_text(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return values_text(next(item for item in arguments if item is not type(None)))
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin is tuple:
+        return f"{values_text(arguments[0])} …"
+    return {Path: "path", int: "integer", float: "number", str: "text", bool: "flag"}[hint]
+
+
+def default_text(field: dataclasses.Field[Any]) -> str:
+    """A default, as the tables write it."""
+    if field.default is dataclasses.MISSING:
+        return "required"
+    if field.default is None:
+        return "—"
+    if field.default is False:
+        return "off"
+    return " ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+
+
+def tagged(modules: Iterable[Any]) -> set[str]:
+    """Tags of all records that modules define."""
+    structs = [item for module in modules for item in vars(module).values() if inspect.isclass(item)]
+    tags = [item.__struct_config__.tag for item in structs if issubclass(item, msgspec.Struct)]
+    return {tag for tag in tags if isinstance(tag, str) and tag.startswith("edgeval.")}
+
+
+def outcome_table() -> pa.Table:
+    """Outcomes of a few faults of a small network, as a campaign writes them."""
+    recipe = Mlp(widths=(3, 2))
+    graph = recipe.graph()
+    golden = golden_run(graph, graph.quantize_inputs(recipe.inputs(5)))
+    metric = METRICS["accuracy"]
+    judge = Judge(
+        golden=golden,
+        decision=Decision(kind="argmax"),
+        labels=np.zeros(5, np.int64),
+        per_sample=metric.per_sample,
+        finish=metric.finish,
+    )
+    sites = all_sites(graph).take(slice(0, 3))
+    return Campaign(judge=judge, sites=sites, model="flip").outcomes(sites)
+
+
+# The integer network.
+
+
+def test_the_page_of_the_integer_network_is_numbered() -> None:
+    assert NETWORK.read_text(encoding="utf-8").splitlines()[2] == "Version 1"
+
+
+def test_every_node_kind_has_its_row() -> None:
+    assert column(table(NETWORK, "node", "integer meaning"), "node") == list(NODE_KINDS)
+
+
+def test_every_node_kind_has_its_row_in_the_canonical_graph() -> None:
+    assert column(table(DOCS / "hls4ml.md", "node", "in the canonical graph"), "node") == list(NODE_KINDS)
+
+
+def test_every_operator_has_its_row() -> None:
+    assert column(table(NETWORK, "operator", "what becomes of it"), "operator") == sorted(LOWERINGS)
+
+
+def test_every_rounding_has_its_names_in_qonnx_and_ap_fixed() -> None:
+    rows = table(NETWORK, "rounding", "QONNX", "ap_fixed", "a tie goes to")
+    assert column(rows, "rounding") == list(get_args(Rounding))
+    assert {row["QONNX"]: row["rounding"] for row in rows} == _ROUNDINGS
+    word_format = WordFormat(width_bits=4, encoding="unsigned")
+    for row in rows:
+        assert row["ap_fixed"] in word_format.ap_fixed(0, rounding=typing.cast(Rounding, row["rounding"]))
+
+
+@pytest.mark.parametrize("rounding", get_args(Rounding))
+def test_the_worked_values_are_what_a_shift_gives(rounding: Rounding) -> None:
+    rows = table(NETWORK, "word", "word / 4", "`half_even`", "`floor`")
+    words = np.array([int(cell) for cell in column(rows, "word")])
+    assert [float(row["word / 4"]) for row in rows] == (words / 4).tolist()
+    assert [int(row[f"`{rounding}`"]) for row in rows] == shift_right(words, 2, rounding).tolist()
+
+
+def test_the_worked_values_hold_a_tie_to_each_side_of_both_signs() -> None:
+    words = {int(row["word"]) for row in table(NETWORK, "word", "word / 4", "`half_even`", "`floor`")}
+    assert {-6, -2, 2, 6} <= words
+
+
+def test_every_encoding_has_its_widths_and_range() -> None:
+    rows = table(NETWORK, "encoding", "width in bits", "smallest word", "largest word")
+    assert column(rows, "encoding") == list(get_args(Encoding))
+    for row in rows:
+        encoding = typing.cast(Encoding, row["encoding"])
+        narrowest, widest = (int(part) for part in row["width in bits"].split(" to "))
+        for width in (narrowest, 7, widest):
+            word_format = WordFormat(width_bits=width, encoding=encoding)
+            assert word_format.minimum == formula(row["smallest word"], width)
+            assert word_format.maximum == formula(row["largest word"], width)
+        for outside in (narrowest - 1, widest + 1):
+            with pytest.raises(errors.FormatError):
+                WordFormat(width_bits=outside, encoding=encoding)
+
+
+def formula(text: str, width: int) -> int:
+    """The value of one of the range formulas of the encodings table."""
+    return {
+        "−2^(w−1)": -(2 ** (width - 1)),
+        "2^(w−1) − 1": 2 ** (width - 1) - 1,
+        "0": 0,
+        "2^w − 1": 2**width - 1,
+    }[text]
+
+
+def test_every_overflow_has_its_row() -> None:
+    rows = table(NETWORK, "overflow", "what happens to a result outside the range")
+    assert column(rows, "overflow") == list(get_args(Overflow))
+
+
+def test_the_exactness_guard_is_the_engines() -> None:
+    rows = table(NETWORK, "arithmetic", "every partial sum stays below")
+    bounds = {row["arithmetic"]: row["every partial sum stays below"] for row in rows}
+    assert list(bounds) == list(get_args(engine.Arithmetic))
+    assert power(bounds["float32"]) == engine._FLOAT32_EXACT
+    assert power(bounds["float64"]) == engine._FLOAT64_EXACT
+
+
+def power(text: str) -> int:
+    """The value of a cell such as 2^24."""
+    base, exponent = text.split("^")
+    return int(base) ** int(exponent)
+
+
+# Interfaces.
+
+
+def test_every_record_has_its_tag_and_version() -> None:
+    rows = table(INTERFACES, "tag", "version", "file")
+    commands = [importlib.import_module(f"edgeval.commands.{name.replace('-', '_')}") for name in COMMANDS]
+    assert {f"{row['tag']}/{row['version']}" for row in rows} == tagged([records, *commands])
+
+
+def test_the_versions_of_network_and_project_are_named() -> None:
+    text = INTERFACES.read_text(encoding="utf-8")
+    for tag in (STRUCTURE_VERSION, *tagged([manifest])):
+        assert f"`{tag}`" in text
+
+
+def test_every_environment_variable_has_its_row() -> None:
+    setup = (ROOT / "tools" / "setup-venv").read_text(encoding="utf-8")
+    read = re.findall(r"EDGEVAL_[A-Z_]+", (environment.__doc__ or "") + inspect.getsource(environment) + setup)
+    assert set(column(table(INTERFACES, "variable", "read by", "meaning"), "variable")) == set(read)
+
+
+def test_every_exit_code_has_its_row() -> None:
+    from edgeval import cli
+
+    known = {0, 1, cli._BUG, cli._INTERRUPTED}
+    known |= {item.exit_code for item in vars(errors).values() if inspect.isclass(item) and hasattr(item, "exit_code")}
+    assert {int(code) for code in column(table(INTERFACES, "code", "meaning"), "code")} == known
+
+
+def test_the_executor_table_is_the_protocol() -> None:
+    members = [name for name in vars(Executor) if not name.startswith("_")]
+    assert column(table(INTERFACES, "member", "what it gives"), "member") == members
+
+
+def test_every_decision_has_its_row() -> None:
+    kinds = get_args(typing.get_type_hints(Decision)["kind"])
+    assert column(table(INTERFACES, "decision", "for", "another decision is"), "decision") == list(kinds)
+
+
+def test_every_outcome_column_has_its_row_and_type() -> None:
+    rows = table(INTERFACES, "column", "type", "meaning")
+    schema = outcome_table().schema
+    assert column(rows, "column") == schema.names
+    for row in rows:
+        assert str(schema.field(row["column"]).type).startswith(row["type"]), row["column"]
+
+
+def test_every_metric_has_its_row() -> None:
+    rows = table(INTERFACES, "metric", "unit", "better")
+    assert {row["metric"]: (row["unit"], row["better"]) for row in rows} == {
+        name: (metric.unit, metric.direction) for name, metric in METRICS.items()
+    }
+    assert column(rows, "metric") == list(METRICS)
+
+
+# Faults.
+
+
+def test_every_fault_model_has_its_row() -> None:
+    assert column(table(FAULTS, "model", "what happens to the bit"), "model") == list(FAULT_MODELS)
+
+
+def test_every_field_of_the_damage_summary_has_its_row() -> None:
+    assert column(table(FAULTS, "field", "meaning"), "field") == list(DamageRow.__struct_fields__)
+
+
+def test_the_sizes_that_pages_name_are_those_of_the_code() -> None:
+    faults, project = FAULTS.read_text(encoding="utf-8"), (DOCS / "hls4ml.md").read_text(encoding="utf-8")
+    assert f"{SHARD_FAULTS:,} faults on the exact engine, {EXECUTOR_SHARD_FAULTS} on the C-simulation" in faults
+    mebibytes, per_product = bridge._STACK_BASE_BYTES >> 20, bridge._STACK_PER_PRODUCT_BYTES
+    assert f"{mebibytes} MiB and {per_product} bytes a product" in project
+    assert f"words of more than {bridge._WIDEST_TAP_BITS} bits" in project
+
+
+# Commands.
+
+
+def test_every_command_has_its_page_and_its_row_in_the_index() -> None:
+    app = {name for name in make_app() if not name.startswith("-")}
+    listed = [re.findall(r"\[([\w-]+)\]\(commands/", row["command"])[0] for row in index_rows()]
+    assert set(listed) == app == set(COMMANDS)
+    assert {path.stem for path in (DOCS / "commands").glob("*.md")} == app
+
+
+def index_rows() -> list[Row]:
+    """The commands table of the index."""
+    return table(DOCS / "index.md", "command", "what it does")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_options_of_a_command_are_those_of_its_config(command: str) -> None:
+    config = config_of(command)
+    rows = table(DOCS / "commands" / f"{command}.md", "option", "values", "default", "meaning")
+    documented = [{name: row[name] for name in ("option", "values", "default")} for row in rows]
+    expected = option_rows(config)
+    assert documented == [{**row, "values": plain(row["values"])} for row in expected]
+    assert all(row["meaning"] for row in rows)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_of_a_command_has_all_its_parts(command: str) -> None:
+    text = (DOCS / "commands" / f"{command}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# edgeval {command}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Options", "Example", "Exit codes", "Errors and remedies"]
+    assert f"$ edgeval {command}" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_no_exit_code_that_the_interfaces_do_not_know(command: str) -> None:
+    known = set(column(table(INTERFACES, "code", "meaning"), "code"))
+    rows = table(DOCS / "commands" / f"{command}.md", "code", "when")
+    assert set(column(rows, "code")) <= known
+
+
+def test_the_example_of_targets_is_its_real_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert edgeval(["targets"]) == 0
+    assert capsys.readouterr().out in (DOCS / "commands" / "targets.md").read_text(encoding="utf-8")
+
+
+def test_every_target_is_named_in_the_architecture() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert f"one explicit dict: {', '.join(TARGETS)}" in text
+
+
+def test_every_place_that_the_architecture_names_is_there() -> None:
+    for row in table(DOCS / "architecture.md", "place", "what is in it"):
+        names = [name.strip("` ") for name in row["place"].split(",")]
+        folder = Path(names[0]).parent
+        for name in names:
+            assert (ROOT / name).exists() or (ROOT / folder / name).exists(), name
+
+
+# The reader of tables itself: it has to be able to fail.
+
+
+def test_a_removed_row_is_seen() -> None:
+    text = NETWORK.read_text(encoding="utf-8").replace("| `Shift` | word", "missing | word", 1)
+    kinds = [row["node"] for rows in tables(text) for row in rows if "integer meaning" in row]
+    assert kinds != list(NODE_KINDS)
+
+
+def test_a_changed_default_is_seen() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Changed:
+        weight_bits: int = 7
+
+    (field,) = dataclasses.fields(Changed)
+    assert option_row(field, int) not in [
+        {name: row[name] for name in ("option", "values", "default")}
+        for row in table(DOCS / "commands" / "train.md", "option", "values", "default", "meaning")
+    ]
