@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 from jaxtyping import Float64
@@ -40,16 +41,7 @@ def load_quantized_model(run: RunDirectory, record: RunRecord) -> Any:
     from edgeval import quantize
 
     assert record.recipe is not None, "a trained run has a recipe"
-    stored = record.recipe
-    recipe = quantize.Recipe(
-        weight_bits=stored.weight_bits,
-        activation_bits=stored.activation_bits,
-        bias_bits=stored.bias_bits,
-        scales=stored.scales,
-        per_channel=stored.per_channel,
-        sparsity=stored.sparsity,
-        prune=stored.prune,
-    )
+    recipe = quantize.Recipe(**msgspec.structs.asdict(record.recipe))
     target = find_target(record.source)
     model = quantize.quantized_mlp(record.widths, target.input_format, recipe, seed=0)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -109,8 +109,6 @@ def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
     test = trained.splits.test
     save_weights(trained.quantized_model, run)
     run.save_samples(Samples(inputs=test.inputs, labels=test.labels, float_outputs=trained.float_outputs))
-    used = trained.recipe
-    assert used.bias_bits is not None, "training closes the bias width"
     record = RunRecord(
         fingerprint=_fingerprint(config, _digests(trained)),
         source=target.name,
@@ -120,15 +118,7 @@ def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
         unit=target.metric.unit,
         direction=target.metric.direction,
         samples=len(test.inputs),
-        recipe=Recipe(
-            weight_bits=used.weight_bits,
-            activation_bits=used.activation_bits,
-            bias_bits=used.bias_bits,
-            scales=used.scales,
-            per_channel=used.per_channel,
-            sparsity=used.sparsity,
-            prune=used.prune,
-        ),
+        recipe=Recipe(**asdict(trained.recipe)),
         widths=trained.widths,
         float_metric=metric_value(target.metric, trained.float_metric),
         quantized_metric=metric_value(target.metric, trained.quantized_metric),
