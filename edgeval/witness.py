@@ -67,10 +67,20 @@ def _batched(model: onnx.ModelProto, samples: int) -> Any:
 
 
 def _open_reshape(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
-    """A Reshape to [1, ...] was traced with one sample: 0 copies the sample axis instead."""
-    for item in graph.initializer:
-        if item.name == node.input[1]:
-            shape = onnx.numpy_helper.to_array(item).copy()
-            if shape.size and shape[0] == 1:
-                shape[0] = 0
-                item.CopyFrom(onnx.numpy_helper.from_array(shape, item.name))
+    """A Reshape to [1, ...] was traced with one sample: let the sample axis be whatever comes in."""
+    constants = [item for item in graph.initializer if item.name == node.input[1]]
+    constants += [
+        attribute.t
+        for item in graph.node
+        if item.op_type == "Constant" and item.output[0] == node.input[1]
+        for attribute in item.attribute
+        if attribute.name == "value"
+    ]
+    for tensor in constants:
+        shape = onnx.numpy_helper.to_array(tensor).copy()
+        if shape.size and shape[0] == 1 and -1 not in shape:
+            shape[0] = -1
+        elif shape.size and shape[0] == 1:
+            shape[0] = 0  # copies the axis, unless allowzero takes it at its word
+            del node.attribute[:]
+        tensor.CopyFrom(onnx.numpy_helper.from_array(shape, tensor.name))

@@ -15,7 +15,7 @@ from hls.formats import Rounding, WordFormat
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.canonical import executor_format, unit_log2
 from hls.hls4ml_flow.manifest import Array, CppType, Port, Tap
-from hls.nodes import MatMul, Node, Quantize, Shift
+from hls.nodes import Flatten, MatMul, Node, Quantize, Shift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def _tap(graph: IntegerGraph, layer: Any, value: str) -> Tap:
 
 def _types(graph: IntegerGraph, layer: Any, value: str) -> list[CppType]:
     """Result and accumulator type of a layer."""
-    node = next(item for item in graph.nodes if item.output == value)
+    node = _computing_node(graph, value)
     word_format = graph.values[value].format
     assert word_format is not None
     unit = unit_log2(graph)[value]
@@ -103,6 +103,12 @@ def _types(graph: IntegerGraph, layer: Any, value: str) -> list[CppType]:
     unit = unit_log2(graph)[matmul.output]
     name = layer.types["accum_t"].name
     return [_cpp_type(f"accumulator of {matmul.name}", name, matmul.accumulator, unit, "floor"), result]
+
+
+def _computing_node(graph: IntegerGraph, value: str) -> Node:
+    """The node that computes a value's words: a Flatten only renames those of the node in front of it."""
+    node = next(item for item in graph.nodes if item.output == value)
+    return _computing_node(graph, node.input) if isinstance(node, Flatten) else node
 
 
 def _cpp_type(role: str, name: str, word_format: WordFormat, unit: int, rounding: Rounding) -> CppType:

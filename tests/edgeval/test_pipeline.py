@@ -15,7 +15,8 @@ from edgeval.run_directory import RunDirectory
 from edgeval.stimuli import spanning_words
 from hls.errors import UsageError
 from hls.formats import WordFormat
-from hls.hls4ml_flow import ProjectOptions
+from hls.hls4ml_flow import ProjectOptions, load_manifest
+from hls.hls4ml_flow.audit import audit_project
 
 
 def saved(tmp_path: Path, recipe: Mlp) -> Path:
@@ -97,3 +98,30 @@ def test_a_float_tail_is_refused_by_name(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "tail.onnx")
     with pytest.raises(Exception, match="layer tail \\(Softmax\\)"):
         import_graph(tmp_path / "tail.onnx", RunDirectory(tmp_path / "run"), GraphOptions())
+
+
+@pytest.mark.parametrize("target", [[1, 8], [1, -1], [-1, 8], [0, -1]])
+@pytest.mark.parametrize("as_node", [False, True])
+def test_a_reshape_traced_with_one_sample_is_executed_on_many(target: list[int], as_node: bool, tmp_path: Path) -> None:
+    recipe = Mlp()
+    model = recipe.model()
+    graph = model.graph
+    graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 2, 4]))
+    shape = onnx.numpy_helper.from_array(np.array(target, np.int64), "flat_shape")
+    allowzero = {} if 0 in target else {"allowzero": 1}
+    model.opset_import[0].version = 14
+    reshape = onnx.helper.make_node("Reshape", ["input_quant", "flat_shape"], ["flat"], name="flatten", **allowzero)
+    for node in graph.node:
+        node.input[:] = ["flat" if name == "input_quant" else name for name in node.input]
+    graph.node.insert(1, reshape)
+    if as_node:
+        graph.node.insert(1, onnx.helper.make_node("Constant", [], ["flat_shape"], value=shape))
+    else:
+        graph.initializer.append(shape)
+    onnx.save(model, tmp_path / "flat.onnx")
+    np.savez(tmp_path / "x.npz", inputs=recipe.inputs(30).reshape(30, 2, 4))
+    run = RunDirectory(tmp_path / "run")
+    import_graph(tmp_path / "flat.onnx", run, GraphOptions(inputs=tmp_path / "x.npz"))
+    record = export_run(run, ProjectOptions())
+    assert (record.qonnx.max_error, record.qonnx.unexplained) == (0.0, 0)
+    assert audit_project(run.network(), run.project, load_manifest(run.project)) == []
