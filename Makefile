@@ -8,7 +8,7 @@ export EDGEVAL_TORCH_INDEX
 
 BIN := .venv/bin
 # Every annotated array of these packages is checked while tests run.
-PYTEST := $(BIN)/python -m pytest --jaxtyping-packages=edgeval,hls,fault_injection,beartype.beartype
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --jaxtyping-packages=edgeval,hls,fault_injection,beartype.beartype
 # Fails, rather than finding nothing to do, where the folder is gone.
 CPP_FILES := find hls/cpp -name '*.h' -o -name '*.hpp' -o -name '*.cpp'
 
