@@ -24,7 +24,7 @@ from hls.toolchain import find_compiler, run_tool
 
 LIBRARY_FILE = "libcsim.so"
 _BUILD_TIMEOUT_S = 1800.0
-_FLAGS = ("-O3", "-fPIC", "-std=c++17", "-fno-gnu-unique")
+_FLAGS = ("-O3", "-fPIC", "-std=c++17")
 # ap_types builds its temporaries bit by bit, which the optimiser reports in *our* file once it is inlined there.
 _OUR_WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
 
