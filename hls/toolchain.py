@@ -36,7 +36,7 @@ def find_compiler() -> Tool:
     if found is None:
         raise ToolError(
             found=f"no {name!r} on PATH",
-            allowed="a C++17 compiler; g++ 9 or newer is what this was tried with",
+            allowed="a C++17 compiler; g++ 12 and clang++ 14 were tried",
             where="C-simulation",
             remedy="install g++ (Debian: apt install g++; conda: gxx), or set EDGEVAL_CXX to a compiler",
         )

@@ -26,7 +26,10 @@ LIBRARY_FILE = "libcsim.so"
 _BUILD_TIMEOUT_S = 1800.0
 _FLAGS = ("-O3", "-fPIC", "-std=c++17")
 # ap_types builds its temporaries bit by bit, which the optimiser reports in *our* file once it is inlined there.
-_OUR_WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-uninitialized", "-Wno-maybe-uninitialized")
+_OUR_WARNINGS = (
+    "-Wall", "-Wextra", "-Werror", "-Wno-uninitialized", "-Wno-maybe-uninitialized",
+    "-Wno-unknown-warning-option",  # clang has no maybe-uninitialized and would say so
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
