@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import re
-import types
 import typing
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,11 +14,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.markdown import DOCS, ROOT, column, table, tables
 from support.networks import Mlp
 
 from edgeval import records
-from edgeval.cli import make_app
-from edgeval.cli import run as edgeval
 from edgeval.evaluation import Decision
 from edgeval.metrics import METRICS
 from edgeval.targets import TARGETS
@@ -41,109 +38,9 @@ from hls.nodes import NODE_KINDS
 from hls.rounding import shift_right
 from hls.serialize import STRUCTURE_VERSION
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 NETWORK = DOCS / "integer-network.md"
 INTERFACES = DOCS / "interfaces.md"
 FAULTS = DOCS / "fault-injection.md"
-COMMANDS = {
-    "targets": "TargetsConfig",
-    "train": "TrainConfig",
-    "export": "ExportConfig",
-    "csim-compare": "CompareConfig",
-    "inject-faults": "InjectConfig",
-    "report": "ReportConfig",
-    "demo": "DemoConfig",
-    "doctor": "DoctorConfig",
-}
-"""Config class of every command."""
-
-Row = dict[str, str]
-
-
-def tables(text: str) -> list[list[Row]]:
-    """All Markdown tables of a text, each a list of rows by column name, code marks taken off."""
-    found: list[list[list[str]]] = []
-    inside = False
-    for line in text.splitlines():
-        if not line.startswith("|"):
-            inside = False
-            continue
-        if not inside:
-            found.append([])
-        inside = True
-        found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
-    assert all(len({len(row) for row in rows}) == 1 for rows in found), "every row of a table has its columns"
-    return [[dict(zip(rows[0], map(plain, row), strict=True)) for row in map(list, rows[2:])] for rows in found]
-
-
-def plain(cell: str) -> str:
-    """A cell without code marks, when it is nothing but one piece of code."""
-    return cell.strip("`") if re.fullmatch(r"`[^`]+`", cell) else cell
-
-
-def table(page: Path, *columns: str) -> list[Row]:
-    """The one table of a page that has exactly these columns."""
-    fitting = [rows for rows in tables(page.read_text(encoding="utf-8")) if rows and list(rows[0]) == list(columns)]
-    assert len(fitting) == 1, f"{page.name}: {len(fitting)} tables with columns {', '.join(columns)}"
-    return fitting[0]
-
-
-def column(rows: Iterable[Row], name: str) -> list[str]:
-    """One column, in order; a name that stands twice is an error."""
-    cells = [row[name] for row in rows]
-    assert len(set(cells)) == len(cells), f"twice in column {name}: {cells}"
-    return cells
-
-
-def config_of(command: str) -> Any:
-    """The dataclass whose fields are a command's options."""
-    return getattr(importlib.import_module(f"edgeval.commands.{command.replace('-', '_')}"), COMMANDS[command])
-
-
-def option_rows(config: type) -> list[Row]:
-    """What the options table has to say about a config, the options of nested ones in their place."""
-    hints = typing.get_type_hints(config, include_extras=True)
-    rows: list[Row] = []
-    for field in dataclasses.fields(config):
-        hint = hints[field.name]
-        rows += option_rows(hint) if dataclasses.is_dataclass(hint) else [option_row(field, hint)]
-    return rows
-
-
-def option_row(field: dataclasses.Field[Any], hint: Any) -> Row:
-    """What the options table has to say about one field."""
-    name = field.name.upper() if not field.kw_only else f"--{field.name.replace('_', '-')}"
-    return {
-        "option": "-o, --output" if name == "--output" else name,
-        "values": values_text(hint),
-        "default": default_text(field),
-    }
-
-
-def values_text(hint: Any) -> str:
-    """The kind of value an option takes, as the tables write it."""
-    origin, arguments = typing.get_origin(hint), get_args(hint)
-    if origin is typing.Annotated:
-        return values_text(arguments[0])
-    if origin in (typing.Union, types.UnionType):
-        return values_text(next(item for item in arguments if item is not type(None)))
-    if origin is typing.Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
-    if origin is tuple:
-        return f"{values_text(arguments[0])} …"
-    return {Path: "path", int: "integer", float: "number", str: "text", bool: "flag"}[hint]
-
-
-def default_text(field: dataclasses.Field[Any]) -> str:
-    """A default, as the tables write it."""
-    if field.default is dataclasses.MISSING:
-        return "required"
-    if field.default is None:
-        return "—"
-    if field.default is False:
-        return "off"
-    return " ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
 
 
 def tagged(modules: Iterable[Any]) -> set[str]:
@@ -260,7 +157,8 @@ def power(text: str) -> int:
 
 def test_every_record_has_its_tag_and_version() -> None:
     rows = table(INTERFACES, "tag", "version", "file")
-    commands = [importlib.import_module(f"edgeval.commands.{name.replace('-', '_')}") for name in COMMANDS]
+    pages = sorted((DOCS / "commands").glob("*.md"))
+    commands = [importlib.import_module(f"edgeval.commands.{page.stem.replace('-', '_')}") for page in pages]
     assert {f"{row['tag']}/{row['version']}" for row in rows} == tagged([records, *commands])
 
 
@@ -332,48 +230,6 @@ def test_the_sizes_that_pages_name_are_those_of_the_code() -> None:
 # Commands.
 
 
-def test_every_command_has_its_page_and_its_row_in_the_index() -> None:
-    app = {name for name in make_app() if not name.startswith("-")}
-    listed = [re.findall(r"\[([\w-]+)\]\(commands/", row["command"])[0] for row in index_rows()]
-    assert set(listed) == app == set(COMMANDS)
-    assert {path.stem for path in (DOCS / "commands").glob("*.md")} == app
-
-
-def index_rows() -> list[Row]:
-    """The commands table of the index."""
-    return table(DOCS / "index.md", "command", "what it does")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_options_of_a_command_are_those_of_its_config(command: str) -> None:
-    config = config_of(command)
-    rows = table(DOCS / "commands" / f"{command}.md", "option", "values", "default", "meaning")
-    documented = [{name: row[name] for name in ("option", "values", "default")} for row in rows]
-    expected = option_rows(config)
-    assert documented == [{**row, "values": plain(row["values"])} for row in expected]
-    assert all(row["meaning"] for row in rows)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_of_a_command_has_all_its_parts(command: str) -> None:
-    text = (DOCS / "commands" / f"{command}.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# edgeval {command}\n")
-    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Options", "Example", "Exit codes", "Errors and remedies"]
-    assert f"$ edgeval {command}" in text
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_has_no_exit_code_that_the_interfaces_do_not_know(command: str) -> None:
-    known = set(column(table(INTERFACES, "code", "meaning"), "code"))
-    rows = table(DOCS / "commands" / f"{command}.md", "code", "when")
-    assert set(column(rows, "code")) <= known
-
-
-def test_the_example_of_targets_is_its_real_output(capsys: pytest.CaptureFixture[str]) -> None:
-    assert edgeval(["targets"]) == 0
-    assert capsys.readouterr().out in (DOCS / "commands" / "targets.md").read_text(encoding="utf-8")
-
-
 def test_every_target_is_named_in_the_architecture() -> None:
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert f"one explicit dict: {', '.join(TARGETS)}" in text
@@ -394,15 +250,3 @@ def test_a_removed_row_is_seen() -> None:
     text = NETWORK.read_text(encoding="utf-8").replace("| `Shift` | word", "missing | word", 1)
     kinds = [row["node"] for rows in tables(text) for row in rows if "integer meaning" in row]
     assert kinds != list(NODE_KINDS)
-
-
-def test_a_changed_default_is_seen() -> None:
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Changed:
-        weight_bits: int = 7
-
-    (field,) = dataclasses.fields(Changed)
-    assert option_row(field, int) not in [
-        {name: row[name] for name in ("option", "values", "default")}
-        for row in table(DOCS / "commands" / "train.md", "option", "values", "default", "meaning")
-    ]
