@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,6 @@ from hls.hls4ml_flow.audit import audit_project
 from hls.hls4ml_flow.canonical import canonical_model
 from hls.hls4ml_flow.manifest import MANIFEST_FILE, load_manifest
 from hls.serialize import digest
-from hls.toolchain import find_compiler
 
 _BATCH = 64
 """Samples a request: small enough to show progress, large enough to keep the workers busy."""
@@ -64,6 +64,7 @@ def compare_run(
     manifest = load_manifest(run.project)
     findings = audit_project(graph, run.project, manifest)
     references: tuple[ErrorStatistics, ...] = ()
+    audit = tuple(str(finding) for finding in findings)
     if findings:
         verdict, build = audit_verdict(findings), None
     else:
@@ -72,6 +73,9 @@ def compare_run(
             compared = _run_both(graph, csim, words, site)
         verdict = judge(graph, words, compared, site)
         references = _references(run, record, graph, chosen, compared.csim[graph.output])
+        audit = tuple(
+            f"{finding}: the cache entry {build.library.parent} is damaged; delete it" for finding in compared.loaded
+        )
     result = CompareRecord(
         fingerprint=_fingerprint(graph, run, chosen, poke),
         verdict=verdict.kind,
@@ -81,13 +85,13 @@ def compare_run(
         differing=sum(layer.differing for layer in verdict.layers),
         layers=verdict.layers,
         first=verdict.first,
-        audit=tuple(str(finding) for finding in findings),
+        audit=audit,
         poke=None if site is None else str(site),
         inputs=chosen.origin,
         references=references,
         backend=manifest.backend,
         io_type=manifest.io_type,
-        compiler=find_compiler().version if build else "nothing was compiled",
+        compiler=build.compiler if build else "nothing was compiled",
         compiled=bool(build and build.compiled),
     )
     save_record(result, run.record_file("csim-compare" if poke is None else "csim-compare-poked"))
@@ -107,7 +111,8 @@ def _require_project(run: RunDirectory, graph: IntegerGraph) -> None:
 def _run_both(graph: IntegerGraph, csim: CSimulation, words: Words, site: Site | None) -> ComparedWords:
     flipped = csim if site is None else csim.with_words([change_at(graph, site, "flip")])
     order = tuple(node.output for node in graph.compute_nodes if node.output in csim.tappable())
-    engine = ExactEngine(graph).run(words, order)
+    # Every value, not only the compared ones: saturations are counted in front of layers that hls4ml fused, too.
+    engine = ExactEngine(graph).run(words, [node.output for node in graph.compute_nodes])
     parts: dict[str, list[Words]] = {value: [] for value in order}
     batch = _BATCH * len(csim.workers)
     with progress("C-simulation") as advance:
@@ -126,7 +131,18 @@ def _run_both(graph: IntegerGraph, csim: CSimulation, words: Words, site: Site |
         csim={value: np.concatenate(found) for value, found in parts.items()},
         engine=engine.taps,
         predicted=predicted,
+        loaded=tuple(_foreign_words(graph, csim)),
     )
+
+
+def _foreign_words(graph: IntegerGraph, csim: CSimulation) -> Iterator[str]:
+    """First word of each tensor that the loaded library holds otherwise than the network, e.g. from a damaged cache."""
+    for name, tensor in graph.tensors.items():
+        loaded, expected = csim.stored_words(name), tensor.executor_words()
+        wrong = np.flatnonzero(loaded != expected)
+        if wrong.size:
+            index = int(wrong[0])
+            yield f"{name}[{index}] is {loaded.flat[index]} instead of {expected.flat[index]}"
 
 
 def _references(

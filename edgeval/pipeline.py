@@ -26,7 +26,7 @@ from edgeval.stimuli import spanning_samples
 from edgeval.witness import execute_qonnx
 from fault_injection.outcomes import Decision
 from hls.engine import arithmetic_of, sum_interval
-from hls.errors import InputError, LoweringError, RunDirectoryError, UsageError
+from hls.errors import InputError, LoweringError, UsageError
 from hls.files import atomic_write
 from hls.formats import Rounding
 from hls.graph import IntegerGraph
@@ -111,9 +111,9 @@ def import_graph(path: Path, run: RunDirectory, options: GraphOptions) -> RunRec
     if run.run_file.exists():
         changes = differences(run.run_record().fingerprint, record.fingerprint)
         if changes:
-            raise _occupied(run, f"another run ({'; '.join(changes)})")
-    elif run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-        raise _occupied(run, "a file or folder that is no run")
+            raise run.occupied(f"another run ({'; '.join(changes)})")
+    elif not run.is_free():
+        raise run.occupied("a file or folder that is no run")
     atomic_write(run.onnx_file, path.read_bytes())
     run.save_samples(samples)
     run.save_run_record(record)
@@ -136,9 +136,10 @@ def export_run(run: RunDirectory, options: ProjectOptions) -> ExportRecord:
 
     record = run.run_record()
     samples = run.samples()
-    model, brevitas_error = _qonnx_model(run, record, samples)
+    model, torch_outputs = _qonnx_model(run, record, samples)
+    executed = execute_qonnx(model, samples.inputs)
     graph = apply_overrides(lower(model), options.overrides)
-    witness = _check_witness(graph, model, record, samples)
+    witness = _check_witness(graph, executed, record, samples)
     run.save_network(graph)
     refused = None
     try:
@@ -157,7 +158,7 @@ def export_run(run: RunDirectory, options: ProjectOptions) -> ExportRecord:
         notes=graph.notes,
         network_digest=digest(graph),
         qonnx=witness,
-        brevitas_max_error=brevitas_error,
+        brevitas_max_error=None if torch_outputs is None else float(np.abs(executed - torch_outputs).max()),
         project=None if refused else run.project.name,
         refused=refused,
         backend=options.backend,
@@ -209,24 +210,22 @@ def _units(graph: IntegerGraph) -> list[int]:
     return [units[node.output] for node in graph.nodes]
 
 
-def _qonnx_model(run: RunDirectory, record: RunRecord, samples: Samples) -> tuple[onnx.ModelProto, float | None]:
-    """The QONNX model of a run, written anew from the torch model where there is one, and how far it is from that."""
+def _qonnx_model(run: RunDirectory, record: RunRecord, samples: Samples) -> tuple[onnx.ModelProto, np.ndarray | None]:
+    """The QONNX model of a run, written anew from the torch model where there is one, and that model's outputs."""
     if record.recipe is None:
         return load_onnx(run.onnx_file), None
     torch_model = load_quantized_model(run, record)
     model = export_brevitas(torch_model, record)
-    error = np.abs(execute_qonnx(model, samples.inputs) - model_outputs(torch_model, samples.inputs)).max()
     atomic_write(run.onnx_file, model.SerializeToString(deterministic=True))
-    return model, float(error)
+    return model, model_outputs(torch_model, samples.inputs)
 
 
-def _check_witness(graph: IntegerGraph, model: onnx.ModelProto, record: RunRecord, samples: Samples) -> ErrorStatistics:
-    """Execute the QONNX file in float32 and compare it with the exact engine, sample by sample.
+def _check_witness(graph: IntegerGraph, executed: np.ndarray, record: RunRecord, samples: Samples) -> ErrorStatistics:
+    """Compare the QONNX file, executed in float32, with the exact engine, sample by sample.
 
     Where an accumulator was narrowed on purpose the two may differ: the record then leaves ``explained`` and
     ``unexplained`` open, because a float witness does not wrap.
     """
-    executed = execute_qonnx(model, samples.inputs)
     statistics = error_statistics(
         "QONNX executed in float32",
         executed,
@@ -298,12 +297,3 @@ def _configuration(options: ProjectOptions) -> dict[str, object]:
         "part": options.part,
         "overrides": dict(options.overrides),
     }
-
-
-def _occupied(run: RunDirectory, found: str) -> RunDirectoryError:
-    return RunDirectoryError(
-        found=found,
-        allowed="a free folder, or the run of the same file and samples",
-        where=str(run.path),
-        remedy="choose another --output, or delete the folder",
-    )

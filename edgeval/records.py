@@ -226,7 +226,8 @@ class CompareRecord(_Record, frozen=True, tag="edgeval.csim-compare/1"):
     Attributes:
         verdict: ``match``, ``differ`` or ``no_verdict``.
         headline: First line for people.
-        audit: Findings of the static audit; any of them means nothing was run.
+        audit: Findings of the static audit, any of which means that nothing was run; or stored words that the loaded
+            C-simulation holds otherwise than the written project.
         poke: The flipped site, ``None`` for an honest comparison.
         inputs: Where the samples came from.
     """

@@ -100,6 +100,24 @@ class RunDirectory:
         """Folder of a campaign's per-fault tables."""
         return self.path / "outcomes" / identity
 
+    def is_free(self) -> bool:
+        """Whether a run may be made here: nothing is there, or only what an interrupted making leaves behind.
+
+        ``run.json`` is written last, so a folder with it is a run and never free.
+        """
+        if not self.path.exists():
+            return True
+        return self.path.is_dir() and all(path.name in _BEFORE_RUN_FILE for path in self.path.iterdir())
+
+    def occupied(self, found: str) -> RunDirectoryError:
+        """The error for a folder that holds something else than the run about to be made."""
+        return RunDirectoryError(
+            found=found,
+            allowed="a free folder, or one that holds exactly this run",
+            where=str(self.path),
+            remedy="choose another --output, or delete the folder",
+        )
+
     def run_record(self) -> RunRecord:
         """What this run is of.
 
@@ -155,6 +173,10 @@ class RunDirectory:
         """Write the integer network, and its structure once more as plain text for readers."""
         save_graph(graph, self.network_file)
         atomic_write(self.path / "network.json", structure_json(graph) + b"\n")
+
+
+_BEFORE_RUN_FILE = {"model.safetensors", "model.onnx", "samples.npz"}
+"""Files that `train` and `export MODEL.onnx` write before ``run.json``."""
 
 
 def load_samples(path: Path, origin: str) -> Samples:

@@ -26,14 +26,16 @@ class ComparedWords:
     Attributes:
         order: Names of the values in data order; the network's output is the last.
         csim: Words by value, shape (samples, features).
-        engine: The same, from the exact engine.
+        engine: Words of every value, compared or not, from the exact engine.
         predicted: The same, from the exact engine with the poked bit flipped; ``None`` without a poke.
+        loaded: Stored words that the loaded C-simulation holds otherwise than the network, in words for people.
     """
 
     order: tuple[str, ...]
     csim: Mapping[str, Words]
     engine: Mapping[str, Words]
     predicted: Mapping[str, Words] | None = None
+    loaded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +73,13 @@ def judge(graph: IntegerGraph, inputs: Words, compared: ComparedWords, site: Sit
             value,
             compared.csim[value],
             compared.engine[value],
-            saturations(graph, producers[value], words[producers[value].input])
-            if producers[value].input in words
-            else 0,
+            saturations(graph, producers[value], words[producers[value].input]),
         )
         for value in compared.order
     )
+    if compared.loaded:
+        headline = f"DIFFER in the loaded C-simulation: {compared.loaded[0]}"
+        return Verdict(kind="differ", headline=headline, layers=layers, first=None)
     found = first_difference(compared.order, compared.csim, compared.engine)
     if found is not None and (site is None or layers[-1].differing):
         first = _first(graph, found, _cause(graph, found) if site is None else _poke_cause(compared, site))

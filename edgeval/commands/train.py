@@ -15,7 +15,6 @@ from edgeval.records import Complexity, Recipe, RunRecord
 from edgeval.report.text import metric_text, percent, write_json, write_line
 from edgeval.run_directory import RunDirectory, Samples
 from edgeval.targets import find_target
-from hls.errors import RunDirectoryError
 
 
 @Parameter(name="*")
@@ -69,20 +68,15 @@ def finished_run(run: RunDirectory, config: TrainConfig) -> RunRecord | None:
     Raises:
         RunDirectoryError: the folder holds something else, with the differences listed.
     """
-    if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
+    if run.is_free():
         return None
     if not run.run_file.exists():
-        if run.path.is_dir() and all(path.name in _UNFINISHED for path in run.path.iterdir()):
-            return None  # an interrupted `train` leaves these, and run.json only when it is done
-        raise _occupied(run, "a file or folder that is no run")
+        raise run.occupied("a file or folder that is no run")
     record = run.run_record()
     wanted = _fingerprint(config, record.fingerprint.digests)
     if changes := differences(record.fingerprint, wanted):
-        raise _occupied(run, f"another run ({'; '.join(changes)})")
+        raise run.occupied(f"another run ({'; '.join(changes)})")
     return record
-
-
-_UNFINISHED = {"model.safetensors", "samples.npz"}
 
 
 def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
@@ -171,12 +165,3 @@ def _write(record: RunRecord, run: RunDirectory) -> None:
         f"{size.weight_bits:,} weight bits, {size.bops:,.0f} bit operations an inference"
     )
     write_line(f"run saved in {run.path}")
-
-
-def _occupied(run: RunDirectory, found: str) -> RunDirectoryError:
-    return RunDirectoryError(
-        found=found,
-        allowed="a free folder, or one that holds exactly this run",
-        where=str(run.path),
-        remedy="choose another --output, or delete the folder",
-    )

@@ -39,11 +39,13 @@ class Build:
     Attributes:
         library: The shared library.
         manifest: What its arrays and layers are.
+        compiler: First line the compiler prints about itself.
         compiled: Whether this call compiled it; false when the cache had it.
     """
 
     library: Path
     manifest: Manifest
+    compiler: str
     compiled: bool
 
 
@@ -60,15 +62,16 @@ def build_csim(project: Path, progress: Callable[[str], None] = lambda message: 
     manifest = load_manifest(project)
     compiler = find_compiler()
     shim = shim_source(manifest)
+    compiled = False
     with as_file(files("hls") / "cpp") as bridge:
         sources = _sources(project, bridge)
         address = _digest(sources, shim, compiler.version)
         entry = cache_directory() / "csim" / address
-        if (entry / LIBRARY_FILE).exists():
-            return Build(library=entry / LIBRARY_FILE, manifest=manifest, compiled=False)
-        progress(f"compiling the C-simulation with {compiler.version}")
-        _compile_into(entry, project, bridge, shim, str(compiler.path))
-    return Build(library=entry / LIBRARY_FILE, manifest=manifest, compiled=True)
+        if not (entry / LIBRARY_FILE).exists():
+            progress(f"compiling the C-simulation with {compiler.version}")
+            _compile_into(entry, project, bridge, shim, str(compiler.path))
+            compiled = True
+    return Build(library=entry / LIBRARY_FILE, manifest=manifest, compiler=compiler.version, compiled=compiled)
 
 
 def _sources(project: Path, bridge: Path) -> list[tuple[str, Path]]:

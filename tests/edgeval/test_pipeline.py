@@ -13,7 +13,7 @@ from edgeval.evaluation import evaluation
 from edgeval.pipeline import GraphOptions, export_run, import_graph, opened_run
 from edgeval.run_directory import RunDirectory
 from edgeval.stimuli import spanning_words
-from hls.errors import UsageError
+from hls.errors import RunDirectoryError, UsageError
 from hls.formats import WordFormat
 from hls.hls4ml_flow import ProjectOptions, load_manifest
 from hls.hls4ml_flow.audit import audit_project
@@ -76,6 +76,27 @@ def test_exporting_twice_gives_the_same_network_and_project_words(tmp_path: Path
     second = export_run(run, ProjectOptions())
     assert first == second
     assert run.network_file.read_bytes() == bytes_before
+
+
+def test_an_interrupted_import_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, path = RunDirectory(tmp_path / "run"), saved(tmp_path, Mlp())
+
+    def interrupted(self: RunDirectory, record: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "save_run_record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            import_graph(path, run, GraphOptions())
+    assert {file.name for file in run.path.iterdir()} == {"model.onnx", "samples.npz"}
+    assert import_graph(path, run, GraphOptions()) == run.run_record()
+
+
+def test_a_folder_with_other_files_is_not_taken_for_a_free_one(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunDirectoryError, match="no run"):
+        import_graph(saved(tmp_path, Mlp()), RunDirectory(tmp_path / "run"), GraphOptions())
 
 
 def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:

@@ -117,6 +117,28 @@ def test_saturations_count_clipping_events_and_not_the_relu() -> None:
     assert (sums < 0).any()
 
 
+def test_saturations_are_counted_where_the_layer_in_front_was_fused_away() -> None:
+    whole = Mlp(output_quant=True).graph()
+    last = whole.nodes[-1]
+    assert isinstance(last, Shift)
+    graph = replace(whole, nodes=(*whole.nodes[:-1], msgspec.structs.replace(last, shift=last.shift - 4)))
+    inputs = graph.quantize_inputs(Mlp().inputs(50))
+    words = compared(graph, inputs)
+    fused = ComparedWords(order=tuple(v for v in words.order if v != "fc3"), csim=words.csim, engine=words.engine)
+    counted = {layer.value: layer.saturations for layer in judge(graph, inputs, words, None).layers}
+    assert counted["act3"] > 0
+    assert judge(graph, inputs, fused, None).layers[-1].saturations == counted["act3"]
+
+
+def test_a_loaded_word_that_is_another_differs_even_where_all_computed_words_agree(
+    graph: IntegerGraph, inputs: Words
+) -> None:
+    words = replace(compared(graph, inputs), loaded=("fc1.weight[3] is 4 instead of 5",))
+    verdict = judge(graph, inputs, words, None)
+    assert verdict.kind == "differ"
+    assert verdict.headline == "DIFFER in the loaded C-simulation: fc1.weight[3] is 4 instead of 5"
+
+
 def test_an_audit_finding_is_the_first_line() -> None:
     finding = AuditFinding(
         file="firmware/weights/w2.txt", tensor="fc1.weight", index=3, found="word 4", expected="word 5", count=1

@@ -16,6 +16,7 @@ from edgeval.run_directory import RunDirectory
 from fault_injection.faults import change_at
 from fault_injection.sites import all_sites
 from hls.engine import ExactEngine
+from hls.hls4ml_flow import load_manifest
 
 pytestmark = pytest.mark.gxx
 
@@ -107,6 +108,22 @@ def test_a_corrupted_weight_file_is_named_before_anything_runs(
     assert captured.out.startswith("DIFFER in the written project: fc")
     assert ".weight[0] in firmware/weights/" in captured.out
     assert "compiling" not in captured.err
+
+
+def test_a_damaged_cache_entry_is_named_by_tensor_and_index(
+    digits_run: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edgeval(["csim-compare", str(digits_run), "--samples", "5"]) == 0
+    manifest = load_manifest(digits_run / "hls4ml")
+    name = manifest.array_of("fc2.weight").symbol
+    (file,) = cache.glob(f"csim/*/firmware/weights/{name}.txt")
+    first, rest = file.read_text().split(",", 1)
+    file.write_text(f"{int(first) ^ 1},{rest}")
+    capsys.readouterr()
+    assert edgeval(["csim-compare", str(digits_run), "--samples", "5"]) == 1
+    output = capsys.readouterr().out
+    assert output.startswith(f"DIFFER in the loaded C-simulation: fc2.weight[0] is {int(first) ^ 1} instead of {first}")
+    assert "delete it" in output
 
 
 def test_a_moved_run_still_matches(digits_run: Path, tmp_path: Path) -> None:
