@@ -49,7 +49,8 @@ class Judge:
     Attributes:
         golden: The fault-free network and its values.
         decision: What counts as another decision.
-        labels: One a sample; ``None`` for golden-relative figures only.
+        labels: Class numbers, or target values (one a sample, or one a sample and output); ``None`` for
+            golden-relative figures only.
         per_sample: Contribution of a sample to the metric.
         finish: Mean contribution → metric.
         critical_share: Share of the samples a class has to reach to be a fault's own; 0 means any sample.
@@ -57,7 +58,7 @@ class Judge:
 
     golden: Golden
     decision: Decision
-    labels: Int[np.ndarray, " samples"] | Float[np.ndarray, " samples"] | None
+    labels: Int[np.ndarray, "samples ..."] | Float[np.ndarray, "samples ..."] | None
     per_sample: PerSample
     finish: Callable[[float], float]
     critical_share: float = 0.0
@@ -67,7 +68,7 @@ class Judge:
         if self.labels is not None:
             return self.labels
         values = self.golden.graph.output_values(self.golden.output)
-        return values.argmax(axis=1) if self.decision.kind == "argmax" else values[:, 0]
+        return values.argmax(axis=1) if self.decision.kind == "argmax" else values
 
     def metric(self) -> float:
         """The fault-free metric."""

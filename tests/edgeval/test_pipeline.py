@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pyarrow.parquet as pq
 import pytest
 from support.networks import Mlp
 
-from edgeval.evaluation import evaluation
+from edgeval.evaluation import evaluation, network_outputs
+from edgeval.fault_options import FaultOptions
+from edgeval.injection import inject_run
 from edgeval.pipeline import GraphOptions, export_run, import_graph, opened_run
 from edgeval.run_directory import RunDirectory
 from edgeval.stimuli import spanning_words
@@ -66,6 +69,32 @@ def test_a_regression_without_float_reference_needs_a_threshold(tmp_path: Path) 
     with pytest.raises(UsageError, match="--critical-threshold"):
         evaluation(record, graph, run.samples())
     assert evaluation(record, graph, run.samples(), 0.5).decision.tolerance == 0.5
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_regression_of_several_outputs_is_judged_on_all_of_them(labelled: bool, tmp_path: Path) -> None:
+    recipe = Mlp()
+    inputs, graph = recipe.inputs(30), recipe.graph()
+    answers = network_outputs(graph, inputs)
+    arrays = {"inputs": inputs} | ({"labels": answers + 1.0} if labelled else {})
+    np.savez(tmp_path / "x.npz", **arrays)
+    run = RunDirectory(tmp_path / "run")
+    import_graph(saved(tmp_path, recipe), run, GraphOptions(inputs=tmp_path / "x.npz", task="regression"))
+    export_run(run, ProjectOptions())
+    record = inject_run(run, FaultOptions(tensors=("fc3.bias",), critical_threshold=0.0))
+    # Every answer is one beside its label, or its own label where there are none.
+    assert record.metric.value == pytest.approx(1.0 if labelled else 0.0, abs=1e-12)
+    table = pq.read_table(run.path / record.outcomes)
+    graph = run.network()
+    for row in table.to_pylist():
+        # A bias bit moves one of three outputs of every sample by the same step.
+        step = (
+            (row["faulty_word"] - row["golden_word"])
+            * float(graph.output_scale)
+            * 2 ** int(graph.tensors["fc3.bias"].widen)
+        )
+        expected = np.sqrt((2 * 1 + (step - 1) ** 2) / 3) - 1 if labelled else abs(step) / np.sqrt(3)
+        assert row["metric_change"] == pytest.approx(expected)
 
 
 def test_exporting_twice_gives_the_same_network_and_project_words(tmp_path: Path) -> None:
