@@ -14,7 +14,7 @@ CPP_FILES := find hls/cpp -name '*.h' -o -name '*.hpp' -o -name '*.cpp'
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow doctest lint types contracts format wheel check clean
+.PHONY: help venv demo test test-slow test-long doctest lint types contracts format wheel check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,10 +30,13 @@ demo: venv ## train, export, compare bit by bit, inject faults; leaves a report 
 	$(BIN)/edgeval demo --output runs/demo $(DEMO_ARGS)
 
 test: venv ## the tests that take seconds
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not long" $(PYTEST_ARGS)
 
 test-slow: venv ## the tests that take longer
-	$(PYTEST) -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m "slow and not long" $(PYTEST_ARGS)
+
+test-long: venv ## more of the same, beyond what CI has time for: every back end, every cause, every width
+	$(PYTEST) -m long $(PYTEST_ARGS)
 
 doctest: venv ## the examples in docstrings
 	$(BIN)/python -m pytest --doctest-modules edgeval hls fault_injection $(PYTEST_ARGS)

@@ -17,6 +17,7 @@ from cyclopts import App, Parameter
 from edgeval.commands.csim_compare import csim_compare
 from edgeval.commands.demo import demo
 from edgeval.commands.doctor import doctor
+from edgeval.commands.emulator import emulator
 from edgeval.commands.export import export
 from edgeval.commands.inject_faults import inject_faults
 from edgeval.commands.report import report
@@ -38,7 +39,7 @@ def make_app() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for command in (targets, train, export, csim_compare, inject_faults, report, demo, doctor):
+    for command in (targets, train, export, csim_compare, emulator, inject_faults, report, demo, doctor):
         app.command(command)
     return app
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from edgeval.metrics import Metric
-from edgeval.records import ErrorStatistics, LayerVerdict, MetricValue
+from edgeval.records import ErrorStatistics, MetricValue
 from fault_injection.outcomes import Decision
 from hls.engine import before_clipping
 from hls.formats import Words
@@ -27,20 +27,9 @@ class Difference:
     """
 
     value: str
-    index: tuple[int, int]
+    index: tuple[int, ...]
     csim: int
     engine: int
-
-
-def layer_verdict(value: str, csim: Words, engine: Words, saturations: int) -> LayerVerdict:
-    """Compare the words of one layer; there is no tolerance."""
-    return LayerVerdict(
-        value=value,
-        words=int(engine.size),
-        differing=int((csim != engine).sum()),
-        distinct=int(np.unique(engine).size),
-        saturations=saturations,
-    )
 
 
 def first_difference(
@@ -50,13 +39,8 @@ def first_difference(
     for value in order:
         differs = np.argwhere(csim[value] != engine[value])
         if len(differs):
-            sample, position = (int(i) for i in differs[0])
-            return Difference(
-                value=value,
-                index=(sample, position),
-                csim=int(csim[value][sample, position]),
-                engine=int(engine[value][sample, position]),
-            )
+            index = tuple(int(i) for i in differs[0])
+            return Difference(value=value, index=index, csim=int(csim[value][index]), engine=int(engine[value][index]))
     return None
 
 

@@ -3,35 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from edgeval.compare import error_statistics
 from edgeval.evaluation import run_metric
-from edgeval.export import load_onnx
+from edgeval.evidence import ComparedWords, Evidence, gather, merged
 from edgeval.fingerprint import digest_arrays, digest_file, make_fingerprint
-from edgeval.pipeline import export_record
+from edgeval.pipeline import export_record, lowered_run, witness_report, witness_statistics
 from edgeval.progress import progress, say
 from edgeval.records import CompareRecord, ErrorStatistics, Fingerprint, RunRecord, save_record
 from edgeval.run_directory import RunDirectory, Samples, load_samples
-from edgeval.verdict import ComparedWords, audit_verdict, judge
-from edgeval.witness import execute_qonnx
+from edgeval.verdict import Verdict, audit_verdict, judge
 from fault_injection.faults import change_at
 from fault_injection.outcomes import Decision
 from fault_injection.sites import Site, parse_site
-from hls.csim import CSimulation, build_csim, open_csim
+from hls.csim import Build, CSimulation, build_csim, open_csim
 from hls.engine import ExactEngine
 from hls.errors import LoweringError
 from hls.formats import Words
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.audit import audit_project
 from hls.hls4ml_flow.canonical import canonical_model
-from hls.hls4ml_flow.manifest import MANIFEST_FILE, load_manifest
+from hls.hls4ml_flow.manifest import MANIFEST_FILE, Manifest, load_manifest
+from hls.hls4ml_flow.options import ProjectOptions
+from hls.hls4ml_flow.project import write_project
 from hls.serialize import digest
 
 _BATCH = 64
-"""Samples a request: small enough to show progress, large enough to keep the workers busy."""
+"""Samples a request and worker: small enough to show progress, large enough to keep the workers busy."""
+_BLOCK_WORDS = 1 << 26
+"""Words of all values of one block, in each executor: 512 MB of int64. Images may need more for one sample a worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectComparison:
+    """One hls4ml project against the exact engine.
+
+    Attributes:
+        verdict: Outcome; of the audit alone where that found something.
+        manifest: Of the project.
+        audit: Findings of the audit, or stored words that the loaded library holds otherwise.
+        build: ``None`` where nothing was compiled.
+        output: Output words of the C-simulation, ``None`` where nothing ran.
+    """
+
+    verdict: Verdict
+    manifest: Manifest
+    audit: tuple[str, ...]
+    build: Build | None
+    output: Words | None
+
+
+def compare_project(
+    graph: IntegerGraph, project: Path, words: Words, *, site: Site | None = None, workers: int | None = None
+) -> ProjectComparison:
+    """Audit a project, build its C-simulation, run both executors and judge.
+
+    Args:
+        graph: The network the project was written from.
+        project: Folder of the project.
+        words: Input words.
+        site: A stored bit to flip in the C-simulation.
+        workers: Processes of the C-simulation.
+
+    Raises:
+        ToolError: compiler or C-simulation failed. RunDirectoryError: the project is not of this network.
+    """
+    manifest = load_manifest(project)
+    findings = audit_project(graph, project, manifest)
+    if findings:
+        audit = tuple(str(finding) for finding in findings)
+        return ProjectComparison(
+            verdict=audit_verdict(findings), manifest=manifest, audit=audit, build=None, output=None
+        )
+    build = build_csim(project, say)
+    with open_csim(graph, build, workers=workers) as csim:
+        evidence = _run_both(graph, csim, words, site)
+    return ProjectComparison(
+        verdict=judge(graph, evidence, site),
+        manifest=manifest,
+        audit=tuple(
+            f"{finding}: the cache entry {build.library.parent} is damaged; delete it" for finding in evidence.loaded
+        ),
+        build=build,
+        output=evidence.output,
+    )
 
 
 def compare_run(
@@ -41,6 +101,7 @@ def compare_run(
     samples: int | None = None,
     poke: str | None = None,
     workers: int | None = None,
+    other: ProjectOptions | None = None,
 ) -> CompareRecord:
     """Compare the C-simulation of a run with the exact engine, and save the record.
 
@@ -50,6 +111,7 @@ def compare_run(
         samples: Only the first so many.
         poke: A stored bit to flip in the C-simulation, as TENSOR:INDEX:BIT.
         workers: Processes of the C-simulation.
+        other: Options of another project to write and compare in place of the run's own.
 
     Raises:
         LoweringError: the network has a layer that hls4ml cannot hold. ToolError: compiler or C-simulation failed.
@@ -57,27 +119,23 @@ def compare_run(
     """
     record = run.run_record()
     graph = run.network()
-    _require_project(run, graph)
+    if export_record(run).flow != "exact":
+        from edgeval.native_comparison import compare_native
+
+        return compare_native(run, inputs=inputs, samples=samples, poke=poke, workers=workers)
+    require_project(run, graph)
     site = None if poke is None else parse_site(graph, poke)
-    chosen = (run.samples() if inputs is None else load_samples(inputs, inputs.name)).first(samples)
+    chosen = chosen_samples(run, inputs, samples)
     words = graph.quantize_inputs(chosen.inputs)
-    manifest = load_manifest(run.project)
-    findings = audit_project(graph, run.project, manifest)
-    references: tuple[ErrorStatistics, ...] = ()
-    audit = tuple(str(finding) for finding in findings)
-    if findings:
-        verdict, build = audit_verdict(findings), None
-    else:
-        build = build_csim(run.project, say)
-        with open_csim(graph, build, workers=workers) as csim:
-            compared = _run_both(graph, csim, words, site)
-        verdict = judge(graph, words, compared, site)
-        references = _references(run, record, graph, chosen, compared.csim[graph.output])
-        audit = tuple(
-            f"{finding}: the cache entry {build.library.parent} is damaged; delete it" for finding in compared.loaded
-        )
+    project, name = run.project, "csim-compare"
+    if other is not None:
+        project = other_project(run, other)
+        name = f"{name}-{project.name}"
+        write_project(graph, project, other)
+    found = compare_project(graph, project, words, site=site, workers=workers)
+    verdict, build = found.verdict, found.build
     result = CompareRecord(
-        fingerprint=_fingerprint(graph, run, chosen, poke),
+        fingerprint=_fingerprint(graph, project, chosen, poke),
         verdict=verdict.kind,
         headline=verdict.headline,
         samples=len(words),
@@ -85,20 +143,30 @@ def compare_run(
         differing=sum(layer.differing for layer in verdict.layers),
         layers=verdict.layers,
         first=verdict.first,
-        audit=audit,
+        audit=found.audit,
         poke=None if site is None else str(site),
         inputs=chosen.origin,
-        references=references,
-        backend=manifest.backend,
-        io_type=manifest.io_type,
+        references=() if found.output is None else _references(run, record, graph, chosen, found.output),
+        backend=found.manifest.backend,
+        io_type=found.manifest.io_type,
         compiler=build.compiler if build else "nothing was compiled",
         compiled=bool(build and build.compiled),
     )
-    save_record(result, run.record_file("csim-compare" if poke is None else "csim-compare-poked"))
+    save_record(result, run.record_file(name if poke is None else f"{name}-poked"))
     return result
 
 
-def _require_project(run: RunDirectory, graph: IntegerGraph) -> None:
+def chosen_samples(run: RunDirectory, inputs: Path | None, samples: int | None) -> Samples:
+    """The run's own evaluation set or the given file's, cut to the first so many."""
+    return (run.samples() if inputs is None else load_samples(inputs, inputs.name)).first(samples)
+
+
+def other_project(run: RunDirectory, options: ProjectOptions) -> Path:
+    """Where a project beside the run's own lies."""
+    return run.path / "backends" / f"{options.backend}-{options.io_type}-{options.strategy}"
+
+
+def require_project(run: RunDirectory, graph: IntegerGraph) -> None:
     """A network that hls4ml cannot hold is refused by layer, whatever an older project in the folder says."""
     refused = export_record(run).refused
     if refused is not None:
@@ -108,31 +176,36 @@ def _require_project(run: RunDirectory, graph: IntegerGraph) -> None:
         )
 
 
-def _run_both(graph: IntegerGraph, csim: CSimulation, words: Words, site: Site | None) -> ComparedWords:
-    flipped = csim if site is None else csim.with_words([change_at(graph, site, "flip")])
+def _run_both(graph: IntegerGraph, csim: CSimulation, words: Words, site: Site | None) -> Evidence:
+    change = [] if site is None else [change_at(graph, site, "flip")]
+    flipped = csim.with_words(change) if change else csim
+    faulty = ExactEngine(graph.with_words(change)) if change else None
     order = tuple(node.output for node in graph.compute_nodes if node.output in csim.tappable())
     # Every value, not only the compared ones: saturations are counted in front of layers that hls4ml fused, too.
-    engine = ExactEngine(graph).run(words, [node.output for node in graph.compute_nodes])
-    parts: dict[str, list[Words]] = {value: [] for value in order}
-    batch = _BATCH * len(csim.workers)
+    every = tuple(node.output for node in graph.compute_nodes)
+    size = _block_samples(graph, every, len(csim.workers))
+    evidence: Evidence | None = None
     with progress("C-simulation") as advance:
-        for start in range(0, len(words), batch):
-            execution = flipped.run(words[start : start + batch], order[:-1])
-            for value in order[:-1]:
-                parts[value].append(execution.taps[value])
-            parts[graph.output].append(execution.output)  # the port itself, not the trace of the last layer
-            advance(min(start + batch, len(words)), len(words))
-    predicted = None
-    if site is not None:
-        faulty = graph.with_words([change_at(graph, site, "flip")])
-        predicted = ExactEngine(faulty).run(words, order).taps
-    return ComparedWords(
-        order=order,
-        csim={value: np.concatenate(found) for value, found in parts.items()},
-        engine=engine.taps,
-        predicted=predicted,
-        loaded=tuple(_foreign_words(graph, csim)),
-    )
+        for start in range(0, len(words), size):
+            block = words[start : start + size]
+            execution = flipped.run(block, order[:-1])
+            compared = ComparedWords(
+                order=order,
+                csim={**execution.taps, graph.output: execution.output},  # the port itself, not its layer's trace
+                engine=ExactEngine(graph).run(block, every).taps,
+                predicted=None if faulty is None else faulty.run(block, order).taps,
+            )
+            seen = gather(graph, block, compared)
+            evidence = seen if evidence is None else merged(evidence, seen)
+            advance(min(start + size, len(words)), len(words))
+    assert evidence is not None, "quantize_inputs refuses an empty set"
+    return replace(evidence, loaded=tuple(_foreign_words(graph, csim)))
+
+
+def _block_samples(graph: IntegerGraph, values: tuple[str, ...], workers: int) -> int:
+    """Samples that are compared at once: enough for every worker, as many as memory likes."""
+    sample_words = sum(prod(graph.values[value].shape) for value in values)
+    return max(workers, min(_BATCH * workers, _BLOCK_WORDS // sample_words))
 
 
 def _foreign_words(graph: IntegerGraph, csim: CSimulation) -> Iterator[str]:
@@ -149,24 +222,25 @@ def _references(
     run: RunDirectory, record: RunRecord, graph: IntegerGraph, samples: Samples, output: Words
 ) -> tuple[ErrorStatistics, ...]:
     """Float references against the C-simulation's outputs: the QONNX file, and the float model where there is one."""
-    sources = {"QONNX in float32": execute_qonnx(load_onnx(run.onnx_file), samples.inputs)}
+    report = witness_report(lowered_run(run, record), samples)
+    references = [witness_statistics(graph, report, record, samples)]
     if samples.float_outputs is not None:
-        sources["float model"] = samples.float_outputs
-    return tuple(
-        error_statistics(
-            name,
-            expected,
-            graph.output_values(output),
-            unit=float(np.min(graph.output_scale)),
-            decision=Decision(kind="argmax" if record.task == "classification" else "tolerance"),
-            metric=run_metric(record),
-            labels=samples.labels,
+        values = graph.output_values(output)
+        references.append(
+            error_statistics(
+                "float model",
+                samples.float_outputs,
+                values.reshape(len(values), -1),
+                unit=float(np.min(np.abs(graph.output_scale))),
+                decision=Decision(kind="argmax" if record.task == "classification" else "tolerance"),
+                metric=run_metric(record),
+                labels=samples.labels,
+            )
         )
-        for name, expected in sources.items()
-    )
+    return tuple(references)
 
 
-def _fingerprint(graph: IntegerGraph, run: RunDirectory, samples: Samples, poke: str | None) -> Fingerprint:
+def _fingerprint(graph: IntegerGraph, project: Path, samples: Samples, poke: str | None) -> Fingerprint:
     return make_fingerprint(
         "csim-compare",
         {"samples": len(samples.inputs), "inputs": samples.origin, "poke": poke},
@@ -174,6 +248,6 @@ def _fingerprint(graph: IntegerGraph, run: RunDirectory, samples: Samples, poke:
         digests={
             "network": digest(graph),
             "inputs": digest_arrays({"inputs": samples.inputs}),
-            "project": digest_file(run.project / MANIFEST_FILE),
+            "project": digest_file(project / MANIFEST_FILE),
         },
     )

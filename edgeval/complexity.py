@@ -12,17 +12,19 @@ from jaxtyping import Int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerWords:
-    """A dense layer as the hardware stores it.
+    """A dense or convolutional layer as the hardware stores it.
 
     Attributes:
-        weights: Weight words, shape (outputs, inputs).
+        weights: Weight words, shape (outputs, inputs), or (output channels, input channels, height, width).
         weight_bits: Bits of a weight word.
         input_bits: Bits of an input word of the layer.
+        positions: How often one inference uses each weight: output pixels of a convolution, 1 for a dense layer.
     """
 
-    weights: Int[np.ndarray, "outputs inputs"]
+    weights: Int[np.ndarray, "outputs inputs ..."]
     weight_bits: int
     input_bits: int
+    positions: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Complexity:
 
 
 def complexity(layers: Sequence[LayerWords]) -> Complexity:
-    """Count words, bits and bit operations of a stack of dense layers.
+    """Count words, bits and bit operations of a stack of layers.
 
     Args:
         layers: The layers, in any order.
@@ -57,10 +59,11 @@ def complexity(layers: Sequence[LayerWords]) -> Complexity:
 
 
 def bit_operations(layer: LayerWords) -> float:
-    """Bit operations (BOPs) of one dense layer, one inference.
+    """Bit operations (BOPs) of one layer, one inference.
 
     BOPs = m·n·((1 − f_p)·b_a·b_w + b_a + b_w + log2(n)), with m = outputs, n = inputs, f_p = share of zero weight
-    words, b_a = input bits, b_w = weight bits: the products that are left, and additions as wide as the accumulator.
+    words, b_a = input bits, b_w = weight bits: the products that are left, and additions as wide as the accumulator. A
+    convolution does that at every output position, with m = output channels and n = weights of one of them.
 
     Source: Hawks et al., "Ps and Qs", Front. Artif. Intell. 4 (2021), doi:10.3389/frai.2021.676564, after Baskin et
     al., "UNIQ" (2018), arXiv:1804.10969.
@@ -69,7 +72,10 @@ def bit_operations(layer: LayerWords) -> float:
         >>> bit_operations(LayerWords(weights=np.array([[1, 0], [3, 2]]), weight_bits=4, input_bits=2))
         52.0
     """
-    outputs, inputs = layer.weights.shape
+    outputs = layer.weights.shape[0]
+    inputs = layer.weights.size // outputs
     kept = np.count_nonzero(layer.weights) / layer.weights.size
     products = kept * layer.input_bits * layer.weight_bits
-    return float(outputs * inputs * (products + layer.input_bits + layer.weight_bits + math.log2(inputs)))
+    return float(
+        layer.positions * outputs * inputs * (products + layer.input_bits + layer.weight_bits + math.log2(inputs))
+    )

@@ -71,7 +71,8 @@ def evaluation(
 
 def network_outputs(graph: IntegerGraph, inputs: np.ndarray) -> np.ndarray:
     """Real outputs of the exact engine, shape (samples, outputs)."""
-    return graph.output_values(ExactEngine(graph).run(graph.quantize_inputs(inputs)).output)
+    values = graph.output_values(ExactEngine(graph).run(graph.quantize_inputs(inputs)).output)
+    return values.reshape(len(values), -1)
 
 
 def _default_tolerance(graph: IntegerGraph, samples: Samples) -> float:

@@ -41,9 +41,10 @@ def load_quantized_model(run: RunDirectory, record: RunRecord) -> Any:
     from edgeval import quantize
 
     assert record.recipe is not None, "a trained run has a recipe"
+    assert record.architecture is not None, "a trained run has an architecture"
     recipe = quantize.Recipe(**msgspec.structs.asdict(record.recipe))
     target = find_target(record.source)
-    model = quantize.quantized_mlp(record.widths, target.input_format, recipe, seed=0)
+    model = quantize.quantized_network(record.architecture, target.input_format, recipe, seed=0)
     try:
         model.load_state_dict(load(run.weights_file.read_bytes()))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -71,6 +72,8 @@ def export_brevitas(model: Any, record: RunRecord) -> onnx.ModelProto:
 
     from edgeval.quantize import mend_one_bit_input
 
+    assert record.architecture is not None, "a trained run has an architecture"
+    sample = torch.zeros(1, *record.architecture.input_shape)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Brevitas warns at import about its own future and about an accelerator package it can do without.
         warnings.filterwarnings("ignore", "brevitas.fx is deprecated", DeprecationWarning)
@@ -78,9 +81,7 @@ def export_brevitas(model: Any, record: RunRecord) -> onnx.ModelProto:
         from brevitas.export import export_qonnx
 
         path = Path(folder) / "model.onnx"
-        export_qonnx(
-            model, args=torch.zeros(1, record.widths[0]), export_path=str(path), dynamo=False, opset_version=_OPSET
-        )
+        export_qonnx(model, args=sample, export_path=str(path), dynamo=False, opset_version=_OPSET)
         exported = onnx.load(path)
     mend_one_bit_input(exported, find_target(record.source).input_format)
     _rename(exported.graph, exported.graph.input[0].name, "input")

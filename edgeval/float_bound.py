@@ -1,87 +1,294 @@
-"""Is a float32 result what the integer network predicts, up to what float32 can know?
+"""Is a float32 execution what the integer network predicts, word by word, up to what float32 can know?
 
-A float32 sum of n products is off by at most (n + 3) · 2**-24 · Σ|terms|; where all scales are powers of two and no sum
-can reach 2**24 units it is not off at all, so nothing there needs or gets an explanation. A sample of the float witness
-that departs from the exact engine by more than that bound is *explained* when some pre-activation of it lies within its
-bound of a rounding boundary: there float32 may round the other way. Anything else is unexplained: a wrong lowering.
-Source: Higham, Accuracy and Stability of Numerical Algorithms (2002), section 3.1.
+The witness's own words are fed to each integer node, so that every quantizer is judged by itself: a word that the
+float execution gives otherwise is *explained* when the real value in front of that quantizer, plus or minus the bound
+of its float32 error, reaches the other word. Anything else is unexplained: a wrong lowering. A float32 sum of n
+products is off by at most (n + 3) · 2**-23 · Σ|terms|; where all scales are powers of two and no sum can reach 2**24
+units it is not off at all, so nothing there needs or gets an explanation. Source: Higham, Accuracy and Stability of
+Numerical Algorithms (2002), section 3.1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float, Float64
 
-from hls.engine import ExactEngine, arithmetic_of
-from hls.formats import Words
-from hls.graph import IntegerGraph
-from hls.nodes import MatMul, Requantize, Shift
+from edgeval.witness import block_samples, execute_tensors
+from hls.engine import arithmetic_of, evaluate
+from hls.errors import ToolError
+from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words
+from hls.graph import IntegerGraph, StoredTensor
+from hls.host import ROUNDINGS
+from hls.lowering import Lowered
+from hls.lowering.boundaries import Quantizer
+from hls.lowering.chain import FLOAT32_ROUNDOFF, HostOnly, floats
+from hls.lowering.chain import evaluate as evaluate_chain
+from hls.lowering.symbols import QuantizerTrace
+from hls.nodes import Add, Conv, MatMul, Node, Quantize, SumPool, inputs_of
 
-_UNIT_ROUNDOFF = 2.0**-24
 _SCALE_SLACK = 2.0**-21
 """Relative slack for scales: Brevitas rounds products of scales to float32, and qonnx divides by them in float32."""
+_FINEST = 2.0**-16
+"""Part of a word in whose multiples errors are carried through a layer."""
+_BLIND = 0.25
+"""Error bound, in words, from which on a typical word could be explained whatever it is."""
+_WIDE = WordFormat(width_bits=MAXIMUM_WIDTH_BITS, encoding="twos_complement", overflow="wrap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """How many samples of a float witness depart from the exact engine.
+class WitnessReport:
+    """A float32 execution against the integer network.
 
     Attributes:
-        explained: Beyond the bound, with a pre-activation at a rounding boundary.
-        unexplained: Beyond the bound without one.
+        outputs: What the float execution gave, float64, shape (samples, outputs).
+        words: Words of quantized tensors that were compared.
+        explained: Of these, differing within the float error bound.
+        unexplained: Differing beyond it, or output values beyond their bound.
+        first: The first unexplained one, in words for people; ``None`` for none.
+        skipped: Why nothing was compared: a layer whose float32 error spans whole words; ``None`` where it was.
     """
 
+    outputs: Float64[np.ndarray, "samples outputs"]
+    words: int
     explained: int
     unexplained: int
+    first: str | None = None
+    skipped: str | None = None
 
 
-def explain(graph: IntegerGraph, inputs: Words, witness: Float64[np.ndarray, "samples outputs"]) -> Explanation:
-    """Compare a float32 execution with the exact engine, up to what float32 can know.
+def explain(lowered: Lowered, inputs: np.ndarray) -> WitnessReport:
+    """Execute the QONNX model in float32 and compare every quantized word with the integer network.
 
     Args:
-        graph: The network.
-        inputs: Input words, samples first.
-        witness: Float outputs, shape (samples, outputs).
+        lowered: The network, with the model and the traces of its lowering.
+        inputs: Real inputs, samples first.
+
+    Raises:
+        ToolError: qonnx cannot execute the graph.
     """
-    taps = [node.output for node in graph.compute_nodes]
-    execution = ExactEngine(graph).run(inputs, taps)
-    words = {graph.quantizer.output: inputs, **execution.taps}
-    exact = graph.output_values(execution.output)
-    bounds = _bounds(graph, words)
-    beyond = (np.abs(exact - witness) > bounds[graph.output]).any(axis=1)
-    near = np.zeros(len(inputs), bool)
-    for node in graph.compute_nodes:
-        if isinstance(node, Shift | Requantize):
-            near |= _near_boundary(graph, node, words[node.input], bounds[node.input])
-    return Explanation(explained=int((beyond & near).sum()), unexplained=int((beyond & ~near).sum()))
+    block = block_samples(lowered.model, inputs)
+    parts = [_Block(lowered, inputs[i : i + block], i).report() for i in range(0, len(inputs), block)]
+    return WitnessReport(
+        outputs=np.concatenate([part.outputs for part in parts]),
+        words=sum(part.words for part in parts),
+        explained=sum(part.explained for part in parts),
+        unexplained=sum(part.unexplained for part in parts),
+        first=next((part.first for part in parts if part.first), None),
+        skipped=next((part.skipped for part in parts if part.skipped), None),
+    )
 
 
-def _bounds(graph: IntegerGraph, words: dict[str, Words]) -> dict[str, np.ndarray]:
-    """Float32 error bound of every value, in real units, shape of the value (or broadcastable)."""
-    bounds: dict[str, np.ndarray] = {}
-    for node in graph.nodes:
-        if isinstance(node, MatMul):
-            bounds[node.output] = _sum_bound(graph, node, words[node.input])
-        elif _powers_of_two(graph, node.output):
-            bounds[node.output] = np.zeros(words[node.output].shape)
+class _Block:
+    """One block of samples; mutable while it is worked on."""
+
+    def __init__(self, lowered: Lowered, inputs: np.ndarray, start: int) -> None:
+        self.graph = lowered.graph
+        self.lowered = lowered
+        self.inputs = inputs
+        self.start = start
+        self.traces = {trace.node: trace for trace in lowered.traces}
+        self.words: dict[str, Words] = {}
+        self.compared = self.explained = self.unexplained = 0
+        self.first: str | None = None
+        self.skipped: str | None = None
+
+    def report(self) -> WitnessReport:
+        tensors = execute_tensors(self.lowered.model, self.inputs)
+        for node in self.graph.nodes:
+            self._node(node, tensors)
+        outputs = np.asarray(tensors[self.lowered.model.graph.output[0].name], np.float64)
+        self._outputs(outputs)
+        return WitnessReport(
+            outputs=outputs.reshape(len(self.inputs), -1),
+            words=self.compared,
+            explained=self.explained,
+            unexplained=0 if self.skipped else self.unexplained,
+            first=None if self.skipped else self.first,
+            skipped=self.skipped,
+        )
+
+    def _node(self, node: Node, tensors: Mapping[str, np.ndarray]) -> None:
+        if isinstance(node, Quantize):
+            expected = self.graph.quantize_inputs(self.inputs)
         else:
-            # Quantized words are exact in float32 up to the rounding of their scale.
-            bounds[node.output] = np.abs(words[node.output]) * graph.values[node.output].scale * _SCALE_SLACK
-    return bounds
+            expected = evaluate(self.graph, node, tuple(self.words[name] for name in inputs_of(node)))
+        trace = self.traces.get(node.name)
+        if trace is None:
+            self.words[node.output] = expected
+            return
+        observed = self._observed(trace, tensors[trace.tensor])
+        self.compared += expected.size
+        differs = expected != observed
+        value, error = self._in_front(node, trace)
+        self._require_sight(node, trace.quantizer, value, error)
+        if differs.any():
+            low, high = sorted_words(trace.quantizer, value[differs], error[differs])
+            reached = (low <= observed[differs]) & (observed[differs] <= high)
+            self.explained += int(reached.sum())
+            if not reached.all():
+                index = tuple(int(i) for i in np.argwhere(differs)[np.flatnonzero(~reached)[0]])
+                place = [index[0] + self.start, *index[1:]]
+                words = f"float32 gives word {observed[index]}, the network {expected[index]}"
+                self._unexplained(int((~reached).sum()), f"{node.output}{place}: {words}")
+        self.words[node.output] = observed
+
+    def _observed(self, trace: QuantizerTrace, tensor: np.ndarray) -> Words:
+        """The witness's words of a quantized tensor, laid out as the network's value."""
+        axes = [trace.order.index(axis) + 1 for axis in range(len(trace.order))]
+        quotient = np.asarray(tensor, np.float64).transpose(0, *axes) / floats(trace.unit)
+        words = np.rint(quotient)
+        if np.abs(quotient - words).max(initial=0.0) > _BLIND:
+            raise ToolError(
+                found=f"values of {trace.tensor} that are no multiples of the scale",
+                allowed="whole multiples of the quantizer's scale",
+                where="QONNX witness",
+                remedy="please report this graph with its inputs",
+            )
+        return np.asarray(words, np.int64)
+
+    def _in_front(self, node: Node, trace: QuantizerTrace) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+        """Real value in front of a quantizer, and how far float32 may be from it."""
+        if isinstance(node, Quantize):
+            real = np.asarray(self.inputs, np.float64).reshape(len(self.inputs), *node.view)
+            real = real.transpose(0, *(axis + 1 for axis in node.axes))
+            value = real * node.factor + node.offset
+            plain = node.factor == 1 and node.offset == 0
+            error = 0.0 if plain else FLOAT32_ROUNDOFF * (np.abs(real * node.factor) + abs(node.offset))
+        else:
+            name = inputs_of(node)[0]
+            real = self.words[name] * floats(trace.scale)
+            value, error = evaluate_chain(trace.chain, real, self._bound(name), FLOAT32_ROUNDOFF)
+        exact_division = _power_of_two(float(trace.quantizer.scale))
+        slack = 0.0 if exact_division else _SCALE_SLACK * np.abs(value)
+        return value, np.broadcast_to(error + slack, value.shape)
+
+    def _require_sight(
+        self, node: Node, quantizer: Quantizer, value: Float[np.ndarray, "..."], error: Float[np.ndarray, "..."]
+    ) -> None:
+        """Give up the witness where its own error spans whole words: it could explain anything."""
+        if quantizer.bipolar:
+            return
+        quotient = value / float(quantizer.scale)
+        inside = (quotient > quantizer.low - 1) & (quotient < quantizer.high + 1)
+        if inside.any() and float(np.median(error[inside])) / float(quantizer.scale) > _BLIND:
+            self.skipped = (
+                f"float32 is off by more than {_BLIND} words in front of {node.name}: the sums are too large for it"
+            )
+
+    def _bound(self, name: str) -> Float[np.ndarray, "..."]:
+        """Bound of the float32 error of a value, in real units, before any pending arithmetic."""
+        node = self.graph.producer_of(name)
+        scale = np.abs(self.graph.values[name].scale)
+        words = self.words[name]
+        slack = 0.0 if _powers_of_two(self.graph, name) else _SCALE_SLACK
+        if self._is_quantized(name):
+            return np.asarray(np.abs(words) * scale * slack)
+        if isinstance(node, MatMul | Conv):
+            exact = _powers_of_two(self.graph, name) and _powers_of_two(self.graph, node.input)
+            inherited = self._bound(node.input)
+            allowance = float(self.lowered.allowances.get(name, 0))
+            if exact and arithmetic_of(self.graph, node) == "float32" and not np.any(inherited):
+                return np.full(words.shape, allowance)
+            magnitude, terms = _magnitude(self.graph, node, np.abs(self.words[node.input]))
+            own = magnitude * scale * ((terms + 3) * FLOAT32_ROUNDOFF + _SCALE_SLACK) + allowance
+            if self._is_quantized(node.input) or not np.any(inherited):
+                return np.asarray(own)  # the input's own error is that of its scale
+            # A sum that no quantizer has rounded comes with the error of its terms, however small it is itself.
+            finest = float(np.min(np.abs(self.graph.values[node.input].scale))) * _FINEST
+            steps = np.ceil(np.broadcast_to(inherited, self.words[node.input].shape) / finest)
+            carried, _ = _magnitude(self.graph, node, steps.astype(np.int64), bias=False)
+            return np.asarray(own + carried * scale * _FINEST * (1 + _FINEST))
+        before = [float(np.max(self._bound(item), initial=0.0)) for item in inputs_of(node)]
+        if isinstance(node, Add):
+            magnitude = sum(
+                np.abs(self.words[item]).max(initial=0) * abs(m)
+                for item, m in zip(node.inputs, node.multipliers, strict=True)
+            )
+            rounding = 0.0 if slack == 0.0 and magnitude < 1 << 24 else _SCALE_SLACK
+            return np.asarray(np.full(words.shape, sum(before)) + np.abs(words) * scale * rounding)
+        if isinstance(node, SumPool):
+            count = float(np.prod(node.kernel))
+            # An average: the sum's own rounding, and that of the division by the count.
+            spread = np.abs(self.words[node.input]).max(initial=0) * float(np.max(scale)) * count
+            exact = slack == 0.0 and spread / float(np.max(scale)) < 1 << 24
+            return np.full(words.shape, max(before) + (0.0 if exact else spread * (count + 3) * FLOAT32_ROUNDOFF))
+        allowance = float(self.lowered.allowances.get(name, 0))
+        return np.asarray(np.full(words.shape, max(before) + allowance) + np.abs(words) * scale * slack)
+
+    def _is_quantized(self, name: str) -> bool:
+        node = self.graph.producer_of(name)
+        return node.name in self.traces or isinstance(node, Quantize)
+
+    def _outputs(self, observed: np.ndarray) -> None:
+        """The final values against their own float32 bound."""
+        name = self.graph.output
+        real = self.words[name] * floats(self.lowered.output.scale)
+        chain = self.lowered.output.chain
+        last = next((i for i, step in enumerate(chain) if isinstance(step, HostOnly)), len(chain))
+        _, error = evaluate_chain(chain[:last], real, self._bound(name), FLOAT32_ROUNDOFF)
+        expected = self.graph.output_values(self.words[name])
+        error = np.broadcast_to(error, real.shape)
+        if self.graph.output_axes:
+            error = error.transpose(0, *(axis + 1 for axis in self.graph.output_axes))
+        if last < len(chain):  # a softmax: a relative error of twice the logits', and what exp and sums add
+            error = np.abs(expected) * np.expm1(2 * error.max(axis=-1, keepdims=True)) + 2.0**-18
+        # The result itself is a float32.
+        beyond = np.abs(expected - observed.reshape(expected.shape)) > error + FLOAT32_ROUNDOFF * np.abs(expected)
+        if beyond.any():
+            index = tuple(int(i) for i in np.argwhere(beyond)[0])
+            place = [index[0] + self.start, *index[1:]]
+            values = f"{observed.reshape(expected.shape)[index]:.9g}, the network {expected[index]:.9g}"
+            self._unexplained(int(beyond.sum()), f"output{place}: float32 gives {values}")
+
+    def _unexplained(self, count: int, text: str) -> None:
+        self.unexplained += count
+        self.first = self.first or text
 
 
-def _sum_bound(graph: IntegerGraph, node: MatMul, inputs: Words) -> np.ndarray:
-    weight = graph.tensors[node.weight].executor_words()
-    exact_scales = _powers_of_two(graph, node.input) and _powers_of_two(graph, node.output)
-    if exact_scales and arithmetic_of(graph, node) == "float32":
-        return np.zeros((len(inputs), weight.shape[1]))
-    magnitude = np.abs(inputs).astype(np.float64) @ np.abs(weight).astype(np.float64)
+def sorted_words(
+    quantizer: Quantizer, values: Float[np.ndarray, "..."], errors: Float[np.ndarray, "..."]
+) -> tuple[Words, Words]:
+    """Smallest and largest word that a quantizer gives within an error of some real values."""
+    return quantized(quantizer, values - errors), quantized(quantizer, values + errors)
+
+
+def quantized(quantizer: Quantizer, values: Float[np.ndarray, "..."]) -> Words:
+    """Words of real values in float64."""
+    if quantizer.bipolar:
+        return np.where(values >= 0, 1, -1).astype(np.int64)
+    quotient = values / float(quantizer.scale) + quantizer.zero_point
+    words = ROUNDINGS[quantizer.rounding](quotient) - quantizer.zero_point
+    return np.asarray(np.clip(words, quantizer.low, quantizer.high), np.int64)
+
+
+def _magnitude(
+    graph: IntegerGraph, node: MatMul | Conv, inputs: Words, *, bias: bool = True
+) -> tuple[Float[np.ndarray, "..."], int]:
+    """Σ input × |weight| + |bias| of a layer, and the number of terms of a sum."""
+    weight = _absolute(graph.tensors[node.weight])
+    tensors = {weight.name: weight}
+    if not bias:
+        node = msgspec.structs.replace(node, bias=None)
     if node.bias is not None:
-        magnitude += np.abs(graph.tensors[node.bias].executor_words())
-    relative = (weight.shape[0] + 3) * _UNIT_ROUNDOFF + _SCALE_SLACK
-    return np.asarray(magnitude * relative * graph.values[node.output].scale)
+        tensors[node.bias] = _absolute(graph.tensors[node.bias])
+    plain = msgspec.structs.replace(node, accumulator=_WIDE)
+    absolute = replace(graph, nodes=(graph.nodes[0], plain), tensors=tensors)
+    outputs = weight.words.shape[weight.channel_axis]
+    sums = evaluate(absolute, plain, (inputs,))
+    return sums.astype(np.float64), weight.words.size // outputs + 1
+
+
+def _absolute(tensor: StoredTensor) -> StoredTensor:
+    words = np.abs(tensor.executor_words())
+    width = max(int(words.max(initial=1)).bit_length(), 1)
+    return replace(
+        tensor, words=words, format=WordFormat(width_bits=width, encoding="unsigned"), widen=np.asarray(0),
+        zero_point=np.asarray(0),
+    )  # fmt: skip
 
 
 def _powers_of_two(graph: IntegerGraph, value: str) -> bool:
@@ -90,15 +297,5 @@ def _powers_of_two(graph: IntegerGraph, value: str) -> bool:
     return bool(np.all(mantissas == 0.5))
 
 
-def _near_boundary(
-    graph: IntegerGraph, node: Shift | Requantize, inputs: Words, bound: np.ndarray
-) -> Bool[np.ndarray, " samples"]:
-    """Samples with a pre-activation within its bound of a place where the output word changes."""
-    scale = float(graph.values[node.output].scale)
-    position = inputs * graph.values[node.input].scale / scale
-    offset = 0.0 if isinstance(node, Shift) and node.rounding == "floor" else 0.5
-    distance = np.abs(position - offset - np.rint(position - offset))
-    reach = bound / scale
-    inside = (position > node.low - 1 - reach) & (position < node.high + 1 + reach)
-    # Without any float error (reach 0) a tie is a tie for both, and both round it to even.
-    return np.asarray((inside & (reach > 0) & (distance <= reach)).reshape(len(inputs), -1).any(axis=1))
+def _power_of_two(scale: float) -> bool:
+    return bool(np.frexp(scale)[0] == 0.5)

@@ -6,9 +6,8 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -17,12 +16,13 @@ import onnx
 from edgeval.compare import error_statistics
 from edgeval.evaluation import network_outputs, run_metric
 from edgeval.export import export_brevitas, load_onnx, load_quantized_model, model_outputs
-from edgeval.fingerprint import differences, digest_arrays, digest_file, make_fingerprint
-from edgeval.float_bound import explain
-from edgeval.metrics import METRICS
+from edgeval.fingerprint import digest_file, make_fingerprint
+from edgeval.float_bound import WitnessReport, explain
+from edgeval.importing import GraphOptions, import_graph
+from edgeval.input_words import parse_format
+from edgeval.native_export import Flow, NativeRequest
 from edgeval.records import ErrorStatistics, ExportRecord, LayerRow, RunRecord, load_record, save_record
-from edgeval.run_directory import RunDirectory, Samples, load_samples
-from edgeval.stimuli import spanning_samples
+from edgeval.run_directory import RunDirectory, Samples
 from edgeval.witness import execute_qonnx
 from fault_injection.outcomes import Decision
 from hls.engine import arithmetic_of, sum_interval
@@ -31,29 +31,12 @@ from hls.files import atomic_write
 from hls.formats import Rounding
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow import ProjectOptions, apply_overrides
-from hls.hls4ml_flow.canonical import unit_log2
-from hls.lowering import lower
-from hls.nodes import MatMul, Node, Quantize, Requantize, Shift
+from hls.hls4ml_flow.units import unit_log2
+from hls.lowering import InputWords, Lowered, lower_traced
+from hls.nodes import Conv, MatMul, Node, Quantize, Requantize, Shift, accumulator_of, tensors_of
 from hls.serialize import digest
 
-Task = Literal["classification", "regression"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphOptions:
-    """What a third-party graph has to be told.
-
-    Attributes:
-        inputs: ``.npz`` with ``inputs`` and perhaps ``labels``; ``None`` for samples spanning the input format.
-        task: ``None`` for classification where labels are integers or there is more than one output.
-        metric: Name in ``METRICS``; ``None`` for accuracy or rmse, by task.
-        seed: Of spanning samples.
-    """
-
-    inputs: Path | None = None
-    task: Task | None = None
-    metric: str | None = None
-    seed: int = 0
+_EXACT: Flow = "exact"
 
 
 @contextlib.contextmanager
@@ -80,7 +63,8 @@ def opened_run(
 
 def _refuse_graph_options(options: GraphOptions, path: Path) -> None:
     """A run directory knows its task and metric; saying them again could only contradict it."""
-    for option, value in (("--task", options.task), ("--metric", options.metric)):
+    given = {"--task": options.task, "--metric": options.metric, "--input-format": options.input_format}
+    for option, value in given.items():
         if value is not None:
             raise UsageError(
                 found=f"{option} {value} with the run directory {path}",
@@ -90,37 +74,9 @@ def _refuse_graph_options(options: GraphOptions, path: Path) -> None:
             )
 
 
-def import_graph(path: Path, run: RunDirectory, options: GraphOptions) -> RunRecord:
-    """Make a run of a third-party QONNX file.
-
-    Args:
-        path: The file.
-        run: Where; free, or the run of the same file and samples.
-        options: Samples, task and metric.
-
-    Raises:
-        InputError, LoweringError: file or samples cannot be used. RunDirectoryError: the folder holds something else.
-    """
-    model = load_onnx(path)
-    graph = lower(model)
-    samples = spanning_samples(graph, options.seed) if options.inputs is None else load_samples(
-        options.inputs, str(options.inputs.name)
-    )  # fmt: skip
-    graph.quantize_inputs(samples.inputs)
-    record = _graph_record(path, graph, samples, options)
-    if run.run_file.exists():
-        changes = differences(run.run_record().fingerprint, record.fingerprint)
-        if changes:
-            raise run.occupied(f"another run ({'; '.join(changes)})")
-    elif not run.is_free():
-        raise run.occupied("a file or folder that is no run")
-    atomic_write(run.onnx_file, path.read_bytes())
-    run.save_samples(samples)
-    run.save_run_record(record)
-    return record
-
-
-def export_run(run: RunDirectory, options: ProjectOptions) -> ExportRecord:
+def export_run(
+    run: RunDirectory, options: ProjectOptions, *, strict: bool = False, native: NativeRequest | None = None
+) -> ExportRecord:
     """Write everything between the model of a run and its C-simulation.
 
     QONNX file (checked by executing it), integer network (checked against that execution), hls4ml project.
@@ -128,6 +84,8 @@ def export_run(run: RunDirectory, options: ProjectOptions) -> ExportRecord:
     Args:
         run: A trained run, or one of a third-party graph.
         options: hls4ml choices.
+        strict: Refuse float constants that would have to be rounded to the scale of a sum.
+        native: A native project in place of ours.
 
     Raises:
         LoweringError: no exact integer meaning. InputError: the QONNX file and the integer network disagree.
@@ -137,20 +95,29 @@ def export_run(run: RunDirectory, options: ProjectOptions) -> ExportRecord:
     record = run.run_record()
     samples = run.samples()
     model, torch_outputs = _qonnx_model(run, record, samples)
-    executed = execute_qonnx(model, samples.inputs)
-    graph = apply_overrides(lower(model), options.overrides)
-    witness = _check_witness(graph, executed, record, samples)
+    lowered = lower_traced(model, input_format=input_words_of(record), strict=strict)
+    graph = apply_overrides(lowered.graph, options.overrides)
+    report = witness_report(replace(lowered, graph=graph), samples)
+    witness = witness_statistics(graph, report, record, samples)
+    _require_explained(report)
+    options = replace(options, io_type=options.chosen_io_type(graph))
     run.save_network(graph)
-    refused = None
-    try:
-        write_project(graph, run.project, options)
-    except LoweringError as error:
-        refused = str(error)
-        shutil.rmtree(run.project, ignore_errors=True)  # a project of an older export would be of another network
+    refused, flow = None, _EXACT
+    backend, io_type = str(options.backend), str(options.chosen_io_type(graph))
+    shutil.rmtree(run.native, ignore_errors=True)  # a project of an older export would be of another network
+    if native is not None:
+        shutil.rmtree(run.project, ignore_errors=True)
+        backend, io_type, flow = native.write(model, run.native)
+    else:
+        try:
+            write_project(graph, run.project, options)
+        except LoweringError as error:
+            refused = str(error)
+            shutil.rmtree(run.project, ignore_errors=True)
     export = ExportRecord(
         fingerprint=make_fingerprint(
             "export",
-            _configuration(options),
+            {**_configuration(options), "strict": strict, **({} if native is None else native.configuration())},
             seeds={},
             digests={"qonnx": digest_file(run.onnx_file), "network": digest(graph)},
         ),
@@ -158,11 +125,12 @@ def export_run(run: RunDirectory, options: ProjectOptions) -> ExportRecord:
         notes=graph.notes,
         network_digest=digest(graph),
         qonnx=witness,
-        brevitas_max_error=None if torch_outputs is None else float(np.abs(executed - torch_outputs).max()),
-        project=None if refused else run.project.name,
+        brevitas_max_error=None if torch_outputs is None else float(np.abs(report.outputs - torch_outputs).max()),
+        project=None if refused else (run.project if native is None else run.native).name,
         refused=refused,
-        backend=options.backend,
-        io_type=options.io_type,
+        backend=backend,
+        io_type=io_type,
+        flow=flow,
     )
     save_record(export, run.record_file("export"))
     return export
@@ -178,36 +146,47 @@ def export_record(run: RunDirectory) -> ExportRecord:
     return load_record(ExportRecord, run.record_file("export"))
 
 
+def lowered_run(run: RunDirectory, record: RunRecord) -> Lowered:
+    """The lowering of an exported run's QONNX file, with the network as exported (overrides included)."""
+    lowered = lower_traced(load_onnx(run.onnx_file), input_format=input_words_of(record))
+    return replace(lowered, graph=run.network())
+
+
 def layer_rows(graph: IntegerGraph) -> tuple[LayerRow, ...]:
     """Every node of a network as ``edgeval export`` prints it."""
-    return tuple(_layer_row(graph, node, unit) for node, unit in zip(graph.nodes, _units(graph), strict=True))
+    return tuple(_layer_row(graph, node) for node in graph.nodes)
 
 
-def _layer_row(graph: IntegerGraph, node: Node, unit: int) -> LayerRow:
+def _layer_row(graph: IntegerGraph, node: Node) -> LayerRow:
     word_format = graph.values[node.output].format
     assert word_format is not None
-    rounding: Rounding = "half_even" if isinstance(node, Requantize) else "floor"
-    if isinstance(node, Quantize | Shift):
+    units = unit_log2(graph)
+    unit = units[node.output]
+    rounding: Rounding = "half_even" if isinstance(node, Requantize | Quantize) else "floor"
+    if isinstance(node, Shift):
         rounding = node.rounding
-    matmul = node if isinstance(node, MatMul) else None
-    weight = graph.tensors[matmul.weight] if matmul else None
-    bias = graph.tensors[matmul.bias] if matmul and matmul.bias else None
+    accumulator = accumulator_of(node)
+    layer = node if isinstance(node, MatMul | Conv) else None
+    weight = graph.tensors[layer.weight] if layer else None
+    bias = graph.tensors[layer.bias] if layer and layer.bias else None
     return LayerRow(
         name=node.name,
         form=type(node).__name__,
+        shape=graph.values[node.output].shape,
         output_format=word_format.ap_fixed(unit, rounding=rounding),
-        weight_format=weight.format.ap_fixed(0) if weight else "",
+        weight_format=weight.format.ap_fixed(unit - units[layer.input]) if weight and layer else "",
         bias_format=bias.format.ap_fixed(unit) if bias else "",
-        accumulator_bits=matmul.accumulator.width_bits if matmul else 0,
-        arithmetic=arithmetic_of(graph, matmul) if matmul else "",
+        accumulator_bits=0 if accumulator is None else accumulator.width_bits,
+        arithmetic="" if accumulator is None else arithmetic_of(graph, node),
         weights=weight.words.size if weight else 0,
         zero_share=float((weight.words == 0).mean()) if weight else 0.0,
+        constants=sum(graph.tensors[name].words.size for name in tensors_of(node)) if layer is None else 0,
     )
 
 
-def _units(graph: IntegerGraph) -> list[int]:
-    units = unit_log2(graph)
-    return [units[node.output] for node in graph.nodes]
+def input_words_of(record: RunRecord) -> InputWords | None:
+    """Format of the input words where the run's graph never quantizes its input."""
+    return parse_format(record.input_format, "run.json") if record.input_format else None
 
 
 def _qonnx_model(run: RunDirectory, record: RunRecord, samples: Samples) -> tuple[onnx.ModelProto, np.ndarray | None]:
@@ -220,32 +199,48 @@ def _qonnx_model(run: RunDirectory, record: RunRecord, samples: Samples) -> tupl
     return model, model_outputs(torch_model, samples.inputs)
 
 
-def _check_witness(graph: IntegerGraph, executed: np.ndarray, record: RunRecord, samples: Samples) -> ErrorStatistics:
-    """Compare the QONNX file, executed in float32, with the exact engine, sample by sample.
+def witness_report(lowered: Lowered, samples: Samples) -> WitnessReport:
+    """The QONNX file executed in float32, and what float rounding explains of its differences."""
+    wrapping = wrapping_layers(lowered.graph)
+    if not wrapping:
+        return explain(lowered, samples.inputs)
+    return WitnessReport(
+        outputs=execute_qonnx(lowered.model, samples.inputs),
+        words=0,
+        explained=0,
+        unexplained=0,
+        skipped=f"the accumulator of {wrapping[0]} was narrowed and wraps, which a float execution does not",
+    )
 
-    Where an accumulator was narrowed on purpose the two may differ: the record then leaves ``explained`` and
-    ``unexplained`` open, because a float witness does not wrap.
-    """
+
+def witness_statistics(
+    graph: IntegerGraph, report: WitnessReport, record: RunRecord, samples: Samples
+) -> ErrorStatistics:
+    """The float32 execution against the exact engine, for the records."""
     statistics = error_statistics(
-        "QONNX executed in float32",
-        executed,
+        "QONNX in float32",
+        report.outputs,
         network_outputs(graph, samples.inputs),
-        unit=float(np.min(graph.output_scale)),
+        unit=float(np.min(np.abs(graph.output_scale))),
         decision=Decision(kind="argmax" if record.task == "classification" else "tolerance"),
         metric=run_metric(record),
         labels=samples.labels,
     )
-    if wrapping_layers(graph):
-        return statistics
-    explanation = explain(graph, graph.quantize_inputs(samples.inputs), executed)
-    if explanation.unexplained:
+    if report.skipped is not None:
+        return msgspec.structs.replace(statistics, skipped=report.skipped)
+    return msgspec.structs.replace(
+        statistics, words=report.words, explained=report.explained, unexplained=report.unexplained
+    )
+
+
+def _require_explained(report: WitnessReport) -> None:
+    if report.unexplained:
         raise InputError(
-            found=f"{explanation.unexplained} samples whose outputs no float rounding explains",
+            found=f"{report.unexplained:,} words that no float rounding explains, first {report.first}",
             allowed="a QONNX execution that agrees with the integer network",
             where="model.onnx against network.npz",
-            remedy="please report this graph: its lowering is wrong",
+            remedy="please report this graph: its lowering, or qonnx' execution of it, is wrong",
         )
-    return msgspec.structs.replace(statistics, explained=explanation.explained, unexplained=explanation.unexplained)
 
 
 def wrapping_layers(graph: IntegerGraph) -> list[str]:
@@ -253,38 +248,8 @@ def wrapping_layers(graph: IntegerGraph) -> list[str]:
     return [
         node.name
         for node in graph.compute_nodes
-        if isinstance(node, MatMul) and not sum_interval(graph, node).within(node.accumulator)
+        if isinstance(node, MatMul | Conv) and not sum_interval(graph, node).within(node.accumulator)
     ]
-
-
-def _graph_record(path: Path, graph: IntegerGraph, samples: Samples, options: GraphOptions) -> RunRecord:
-    integers = samples.labels is not None and samples.labels.dtype.kind in "iu"
-    many = int(np.prod(graph.values[graph.output].shape)) > 1
-    task = options.task or ("classification" if integers or (samples.labels is None and many) else "regression")
-    name = options.metric or ("accuracy" if task == "classification" else "rmse")
-    if name not in METRICS:
-        raise UsageError(
-            found=repr(name), allowed=", ".join(METRICS), where="--metric", remedy="choose one of these metrics"
-        )
-    metric = METRICS[name]
-    if samples.labels is not None:
-        metric.value(network_outputs(graph, samples.inputs), samples.labels)  # labels that do not fit are refused now
-    arrays = {"inputs": samples.inputs, **({} if samples.labels is None else {"labels": samples.labels})}
-    return RunRecord(
-        fingerprint=make_fingerprint(
-            "export",
-            {"source": path.name, "task": task, "metric": name},
-            seeds={"samples": options.seed},
-            digests={"model": digest_file(path), "data": digest_arrays(arrays)},
-        ),
-        source=path.name,
-        title=f"third-party graph {path.name}, {samples.origin}",
-        task=task,
-        metric=name,
-        unit=metric.unit,
-        direction=metric.direction,
-        samples=len(samples.inputs),
-    )
 
 
 def _configuration(options: ProjectOptions) -> dict[str, object]:

@@ -4,8 +4,8 @@ What ``sparsity`` means:
 
 - *magnitude*: exactly round(sparsity × weights) of all weights of the network, taken together, are zero. Quantization
   may round more of them to zero words; never fewer.
-- *structured*: removed neurons take their weights with them; the share of weights that went is the sparsity, reached
-  as closely as whole neurons allow. Nothing that is left is forced to zero.
+- *structured*, of perceptrons only: removed neurons take their weights with them; the share of weights that went is the
+  sparsity, reached as closely as whole neurons allow. Nothing that is left is forced to zero.
 
 Biases are never pruned.
 """
@@ -103,14 +103,14 @@ def remove_neurons(
     Returns:
         A smaller perceptron, in training mode like the given one.
     """
-    layers = linear_layers(model)
+    layers = _dense_layers(model)
     means, importances = _importances(model, torch.from_numpy(np.asarray(inputs, dtype=np.float32)))
     kept = _choose(layers, importances, sparsity)
     widths = [layers[0].in_features, *(len(neurons) for neurons in kept), layers[-1].out_features]
     dropout = next((module.p for module in model if isinstance(module, nn.Dropout)), 0.0)
     smaller = float_mlp(widths, dropout=dropout, seed=0)  # every initial weight is overwritten below
     with torch.no_grad():
-        for number, (old, new) in enumerate(zip(layers, linear_layers(smaller), strict=True)):
+        for number, (old, new) in enumerate(zip(layers, _dense_layers(smaller), strict=True)):
             rows = kept[number] if number < len(kept) else torch.arange(old.out_features)
             columns = kept[number - 1] if number > 0 else torch.arange(old.in_features)
             bias = old.bias.clone()
@@ -124,7 +124,7 @@ def remove_neurons(
 
 
 def _importances(model: nn.Sequential, inputs: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    layers = linear_layers(model)
+    layers = _dense_layers(model)
     means, importances = [], []
     values = inputs
     with torch.no_grad():
@@ -165,6 +165,13 @@ def _removal_order(importances: Sequence[torch.Tensor]) -> list[int]:
 def _weight_count(hidden: Sequence[int], ends: tuple[int, int]) -> int:
     widths = [ends[0], *hidden, ends[1]]
     return sum(a * b for a, b in itertools.pairwise(widths))
+
+
+def _dense_layers(model: nn.Sequential) -> list[nn.Linear]:
+    layers = linear_layers(model)
+    dense = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    assert len(dense) == len(layers), "neurons are removed from perceptrons only"
+    return dense
 
 
 def _weight(layer: nn.Module) -> nn.Parameter:

@@ -1,13 +1,14 @@
-"""Recipe → network: the float multi-layer perceptron and its Brevitas twin.
+"""Recipe → network: the float model of an architecture and its Brevitas twin.
 
-The twin has names in data order: ``input_quant``, ``fc1``, ``act1``, ``fc2`` … up to the last ``fc``. Every stored
-number of it is a word: inputs, weights, biases and hidden activations. It has no output quantizer: the outputs are the
-last accumulator, in words as wide as its sum needs, so a regression answers in the unit of its labels.
+The twin has names in data order: ``input_quant``, ``fc1``, ``act1``, ``fc2`` … up to the last ``fc``; with images
+``conv1``, ``norm1``, ``act1``, ``pool1`` … ``flatten``, ``fc1``. Every stored number of it is a word: inputs, weights,
+biases and hidden activations; only the scale and shift of a batch norm, which is kept beside its layer, are real. It
+has no output quantizer: the outputs are the last accumulator, in words as wide as its sum needs, so a regression
+answers in the unit of its labels.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import nn
 
+from edgeval.architecture import Architecture, BatchNorm, Conv, Dense, Flatten, MaxPool, Relu, Step, perceptron
 from edgeval.targets.protocol import InputFormat
 from hls.errors import UsageError
 
@@ -25,7 +27,7 @@ Scales = Literal["po2", "float"]
 """``po2``: every scale is a power of two, a shift in hardware. ``float``: any scale, a multiplier in hardware."""
 
 PruneKind = Literal["magnitude", "structured"]
-"""``magnitude``: the smallest weights become zero words. ``structured``: whole hidden neurons are removed."""
+"""``magnitude``: the smallest weights become zero words. ``structured``: hidden neurons of a perceptron are removed."""
 
 SMALLEST_RANGE = 2.0**-8
 """Least largest magnitude that a scale is made for.
@@ -52,7 +54,7 @@ class Recipe:
             then the fewest that hold every trained bias, so none ever clips. No fixed width does that: a bias may be
             far larger than what the sum of products can reach (the mean of a regression, a neuron without weights).
         scales: Kind of the weight and activation scales. The input's is a power of two in any case.
-        per_channel: One weight scale for each neuron instead of one for each layer.
+        per_channel: One weight scale for each neuron or output channel instead of one for each layer.
         sparsity: ``magnitude``: share of all weights that are zero words, in [0, 1). ``structured``: share of all
             weights that go with the removed neurons, reached as closely as whole neurons allow.
         prune: What is pruned.
@@ -86,59 +88,78 @@ class Recipe:
         _check_choice("prune", self.prune, ("magnitude", "structured"))
 
 
-def float_mlp(widths: Sequence[int], *, dropout: float, seed: int) -> nn.Sequential:
-    """A float perceptron with ReLUs, seeded without touching torch's global generator.
+def float_network(architecture: Architecture, *, dropout: float, seed: int) -> nn.Sequential:
+    """A float network, seeded without touching torch's global generator.
 
     Args:
-        widths: Neurons of each layer, inputs first, outputs last; at least two.
+        architecture: Its layers.
         dropout: Probability that a hidden activation is dropped while training.
         seed: Seed of the initial weights.
 
     Returns:
-        Layers ``fc1``, ``act1``, ``drop1``, ``fc2`` … in order.
+        Layers by their names, e.g. ``fc1``, ``act1``, ``drop1``, ``fc2``, in order.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for number, (fan_in, fan_out) in enumerate(_pairs(widths), start=1):
-            layers[f"fc{number}"] = nn.Linear(fan_in, fan_out)
-            if number < len(widths) - 1:
-                layers[f"act{number}"] = nn.ReLU()
-                layers[f"drop{number}"] = nn.Dropout(dropout)
+        for step in architecture.steps():
+            match step.layer:
+                case Dense(width=width):
+                    layers[step.name] = nn.Linear(step.input_shape[0], width, bias=step.bias)
+                case Conv():
+                    layers[step.name] = nn.Conv2d(**_conv_arguments(step.layer, step))
+                case Relu():
+                    layers[step.name] = nn.ReLU()
+                    layers[step.name.replace("act", "drop")] = nn.Dropout(dropout)
+                case _:
+                    layers[step.name] = _unquantized(step)
     return nn.Sequential(layers)
 
 
-def quantized_mlp(widths: Sequence[int], input_format: InputFormat, recipe: Recipe, *, seed: int) -> nn.Sequential:
-    """The Brevitas twin of ``float_mlp``, with untrained weights and scales.
+def quantized_network(
+    architecture: Architecture, input_format: InputFormat, recipe: Recipe, *, seed: int
+) -> nn.Sequential:
+    """The Brevitas twin of ``float_network``, with untrained weights and scales.
 
     Args:
-        widths: Neurons of each layer, inputs first, outputs last; at least two.
+        architecture: Its layers.
         input_format: Words that the sensor delivers; the input quantizer is exactly that, with no learned scale.
         recipe: Bits and scales. Its sparsity does not matter here.
         seed: Seed of the initial weights.
 
     Returns:
-        A module from real inputs, shape (samples, widths[0]), to real outputs, shape (samples, widths[-1]).
+        A module from real inputs, shape (samples, *input_shape), to real outputs, shape (samples, outputs).
     """
     import brevitas.nn as qnn  # four seconds to import: only who quantizes pays
 
-    last = len(widths) - 1
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["input_quant"] = qnn.QuantIdentity(act_quant=_input_quantizer(input_format), return_quant_tensor=True)
     activation = _activation_quantizer(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for number, (fan_in, fan_out) in enumerate(_pairs(widths), start=1):
-            layers[f"fc{number}"] = qnn.QuantLinear(
-                fan_in,
-                fan_out,
-                bias=True,
-                weight_quant=_weight_quantizer(recipe),
-                bias_quant=_bias_quantizer(recipe.bias_bits or WIDEST_BIAS_BITS),
-            )
-            if number < last:
-                layers[f"act{number}"] = qnn.QuantReLU(act_quant=activation, return_quant_tensor=True)
+        for step in architecture.steps():
+            match step.layer:
+                case Dense(width=width):
+                    quantizers = _weight_and_bias_quantizers(recipe, step)
+                    layers[step.name] = qnn.QuantLinear(step.input_shape[0], width, bias=step.bias, **quantizers)
+                case Conv():
+                    quantizers = _weight_and_bias_quantizers(recipe, step)
+                    layers[step.name] = qnn.QuantConv2d(**_conv_arguments(step.layer, step), **quantizers)
+                case Relu():
+                    layers[step.name] = qnn.QuantReLU(act_quant=activation, return_quant_tensor=True)
+                case _:
+                    layers[step.name] = _unquantized(step)
     return nn.Sequential(layers)
+
+
+def float_mlp(widths: Sequence[int], *, dropout: float, seed: int) -> nn.Sequential:
+    """``float_network`` of a perceptron with these widths, inputs first."""
+    return float_network(perceptron(widths), dropout=dropout, seed=seed)
+
+
+def quantized_mlp(widths: Sequence[int], input_format: InputFormat, recipe: Recipe, *, seed: int) -> nn.Sequential:
+    """``quantized_network`` of a perceptron with these widths, inputs first."""
+    return quantized_network(perceptron(widths), input_format, recipe, seed=seed)
 
 
 def mend_one_bit_input(exported: Any, input_format: InputFormat) -> None:
@@ -148,8 +169,8 @@ def mend_one_bit_input(exported: Any, input_format: InputFormat) -> None:
     trained on 0 and 1. Call it on every exported twin; other formats are left as they are.
 
     Args:
-        exported: ``onnx.ModelProto`` of a network from ``quantized_mlp``; changed in place.
-        input_format: The format that ``quantized_mlp`` was given.
+        exported: ``onnx.ModelProto`` of a network from ``quantized_network``; changed in place.
+        input_format: The format that ``quantized_network`` was given.
     """
     if input_format.width_bits != 1 or input_format.signed:
         return
@@ -173,18 +194,19 @@ def mend_one_bit_input(exported: Any, input_format: InputFormat) -> None:
     )
 
 
-def bias_words(model: nn.Sequential) -> list[Int[np.ndarray, " _"]]:
-    """Bias words of each layer at its accumulator's scale, before any clipping to the width of the bias.
+def bias_words(model: nn.Sequential, input_shape: tuple[int, ...] | None = None) -> list[Int[np.ndarray, " _"]]:
+    """Bias words of each layer that has any, at its accumulator's scale, before clipping to the width of the bias.
 
     Args:
-        model: A network from ``quantized_mlp`` in evaluation mode.
+        model: A network from ``quantized_network`` in evaluation mode.
+        input_shape: Shape of one sample; ``None``: flat, as many as the first layer takes.
     """
     words = []
-    values: Any = torch.zeros(1, linear_layers(model)[0].in_features)
+    values: Any = torch.zeros(1, *(input_shape or linear_layers(model)[0].weight.shape[1:]))
     with torch.no_grad():
         for module in model:
-            if isinstance(module, nn.Linear):
-                layer: Any = module  # brevitas' QuantLinear, which ships no types
+            if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
+                layer: Any = module  # brevitas' layers, which ship no types
                 scale = values.scale * layer.quant_weight().scale.view(-1)
                 words.append(torch.round(layer.bias / scale).numpy().astype(np.int64))
             values = module(values)
@@ -199,12 +221,46 @@ def narrowest_bias_bits(words: Sequence[Int[np.ndarray, " _"]]) -> int:
         5
     """
     extremes = [int(word) for layer in words for word in (layer.min(), layer.max())]
-    return min(WIDEST_BIAS_BITS, max(2, *(1 + (word if word >= 0 else ~word).bit_length() for word in extremes)))
+    return min(WIDEST_BIAS_BITS, max([2, *(1 + (word if word >= 0 else ~word).bit_length() for word in extremes)]))
 
 
-def linear_layers(model: nn.Sequential) -> list[nn.Linear]:
-    """The dense layers of a perceptron, quantized or not, in data order."""
-    return [module for module in model if isinstance(module, nn.Linear)]
+def linear_layers(model: nn.Sequential) -> list[nn.Linear | nn.Conv2d]:
+    """The layers with weights, dense and convolutional, quantized or not, in data order."""
+    return [module for module in model if isinstance(module, nn.Linear | nn.Conv2d)]
+
+
+def norm_layers(model: nn.Sequential) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    """The batch norms, in data order."""
+    return [module for module in model if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+
+
+def _conv_arguments(layer: Conv, step: Step) -> dict[str, Any]:
+    return {
+        "in_channels": step.input_shape[0],
+        "out_channels": layer.channels,
+        "kernel_size": layer.kernel,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "bias": step.bias,
+    }
+
+
+def _unquantized(step: Step) -> nn.Module:
+    """What is the same layer in both models: it moves words, or scales a sum that no quantizer has seen yet."""
+    match step.layer:
+        case MaxPool(size=size):
+            return nn.MaxPool2d(size)
+        case Flatten():
+            return nn.Flatten()
+        case BatchNorm():
+            norm = nn.BatchNorm1d if len(step.output_shape) == 1 else nn.BatchNorm2d
+            return norm(step.output_shape[0])
+    raise AssertionError(f"{step.name} has another form in each model")
+
+
+def _weight_and_bias_quantizers(recipe: Recipe, step: Step) -> dict[str, Any]:
+    bias = _bias_quantizer(recipe.bias_bits or WIDEST_BIAS_BITS) if step.bias else None
+    return {"weight_quant": _weight_quantizer(recipe), "bias_quant": bias}
 
 
 def _input_quantizer(input_format: InputFormat) -> Any:
@@ -251,17 +307,6 @@ def _activation_quantizer(recipe: Recipe) -> Any:
         high_percentile_q=SCALE_PERCENTILE,
         scaling_min_val=SMALLEST_RANGE,
     )
-
-
-def _pairs(widths: Sequence[int]) -> list[tuple[int, int]]:
-    if len(widths) < 2 or min(widths) < 1:
-        raise UsageError(
-            found=str(list(widths)),
-            allowed="at least two layers of at least one neuron",
-            where="network widths",
-            remedy="give inputs, hidden layers and outputs",
-        )
-    return list(itertools.pairwise(widths))
 
 
 def _check_bits(where: str, bits: int, least: int, most: int) -> None:

@@ -7,129 +7,53 @@ are refused with a path. ``--json`` prints exactly the record. See ``docs/interf
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
+from edgeval.diagnosis_record import Diagnosis
+from edgeval.run_record import (
+    Complexity,
+    Fingerprint,
+    MetricValue,
+    OwnModel,
+    Recipe,
+    RecordPart,
+    RunRecord,
+    Standardisation,
+)  # fmt: skip
 from fault_injection.damage import DamageRow
-from hls.errors import RunDirectoryError
+from hls.errors import EdgevalError, RunDirectoryError
 from hls.files import atomic_write
+
+__all__ = [
+    "CompareRecord", "Complexity", "CrossCheckRow", "Diagnosis", "EmulatorRecord", "ErrorStatistics", "ExportRecord",
+    "FaultRow", "Fingerprint", "FirstDifference", "InjectRecord", "LayerRow", "LayerVerdict", "MatrixRecord",
+    "MatrixRow", "MetricValue", "OwnModel", "Recipe", "Record", "RunRecord", "Standardisation", "load_record",
+    "save_record", "to_json",
+]  # fmt: skip
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all records and their parts: frozen, by keyword, nothing unknown."""
-
-
-class Fingerprint(_Record, frozen=True):
-    """What was run, so that it can be run again; equal fingerprints give equal results on one machine.
-
-    Attributes:
-        command: Verb.
-        configuration: Options that influence the result, by their names on the command line.
-        seeds: Every seed, by what it is for.
-        versions: Python and packages.
-        digests: sha256 of model, data and project, by what they are of.
-    """
-
-    command: str
-    configuration: dict[str, Any]
-    seeds: dict[str, int]
-    versions: dict[str, str]
-    digests: dict[str, str]
-
-
-class MetricValue(_Record, frozen=True):
-    """One figure of merit of one model.
-
-    Attributes:
-        direction: Whether ``higher`` or ``lower`` is better.
-    """
-
-    name: str
-    unit: str
-    direction: Literal["higher", "lower"]
-    value: float
-
-
-class Recipe(_Record, frozen=True):
-    """How the network was quantized and pruned, nothing left open; see ``edgeval.quantize.Recipe``."""
-
-    weight_bits: int
-    activation_bits: int
-    bias_bits: int
-    scales: Literal["po2", "float"]
-    per_channel: bool
-    sparsity: float
-    prune: Literal["magnitude", "structured"]
-
-
-class Complexity(_Record, frozen=True):
-    """Size of the quantized network.
-
-    Attributes:
-        weights: Stored weight words.
-        weights_nonzero: Those that are not zero.
-        weight_bits: Bits of all stored weight words.
-        bops: Bit operations of one inference (Baskin et al. 2018; Hawks et al. 2021).
-        sparsity: Share that was pruned.
-    """
-
-    weights: int
-    weights_nonzero: int
-    weight_bits: int
-    bops: float
-    sparsity: float
-
-
-class RunRecord(_Record, frozen=True, tag="edgeval.run/1"):
-    """``run.json``: what this run is of.
-
-    Attributes:
-        source: Target name, or the name of a third-party file.
-        task: What the outputs mean.
-        metric: Name of the metric; ``unit`` and ``direction`` belong to it.
-        recipe: ``None`` for a third-party graph, as are all training results below.
-        widths: Neurons of each layer after structured pruning, inputs first.
-        float_metric: Of the float model on the test part.
-        quantized_metric: Of the quantized torch model on the test part.
-        clipped_biases: Bias words that the recipe's own width clips.
-        seconds: Wall-clock time of training.
-    """
-
-    fingerprint: Fingerprint
-    source: str
-    title: str
-    task: Literal["classification", "regression"]
-    metric: str
-    unit: str
-    direction: Literal["higher", "lower"]
-    samples: int
-    recipe: Recipe | None = None
-    widths: tuple[int, ...] = ()
-    float_metric: MetricValue | None = None
-    quantized_metric: MetricValue | None = None
-    complexity: Complexity | None = None
-    clipped_biases: int = 0
-    seconds: float | None = None
-
-
-class LayerRow(_Record, frozen=True):
+class LayerRow(RecordPart, frozen=True):
     """One node of the integer network as ``edgeval export`` prints it.
 
     Attributes:
-        form: Kind of node; for an activation the exact form chosen (Shift, Requantize).
+        form: Kind of node; for an activation the exact form chosen (Shift, Requantize, Threshold, Lookup).
+        shape: Of the words of one sample.
         output_format: In hls4ml's notation.
         weight_format, bias_format: Of the stored words; empty where there are none.
         accumulator_bits: Width of the sum, proved by interval analysis; 0 for nodes without one.
         arithmetic: What the exact engine computes a matrix product in.
         weights: Stored weight words.
         zero_share: Share of these that are zero.
+        constants: Stored thresholds or table entries.
     """
 
     name: str
     form: str
+    shape: tuple[int, ...]
     output_format: str
     weight_format: str
     bias_format: str
@@ -137,9 +61,10 @@ class LayerRow(_Record, frozen=True):
     arithmetic: str
     weights: int
     zero_share: float
+    constants: int
 
 
-class ErrorStatistics(_Record, frozen=True):
+class ErrorStatistics(RecordPart, frozen=True):
     """A float reference against the integer network, on the network's outputs.
 
     Attributes:
@@ -148,9 +73,11 @@ class ErrorStatistics(_Record, frozen=True):
         max_error_lsb: In units of the output word's scale.
         decisions_equal: Share of samples with the same decision; ``None`` where the task has none.
         reference_metric, network_metric: Task metric of both; ``None`` without labels.
-        explained: Samples beyond the float error bound that sit at a rounding boundary somewhere.
-        unexplained: Samples beyond the bound that do not; zero for a correct lowering. ``None`` where nothing has to
-            be explained: the reference is another model, or an accumulator was narrowed and wraps.
+        words: Words of quantized tensors that were compared, ``None`` where nothing has to be explained because the
+            reference is another model.
+        explained: Of these, differing within the float error bound of a rounding boundary.
+        unexplained: Differing beyond it; zero for a correct lowering.
+        skipped: Why the words of a float execution prove nothing here, ``None`` where they were compared.
     """
 
     reference: str
@@ -160,11 +87,13 @@ class ErrorStatistics(_Record, frozen=True):
     decisions_equal: float | None
     reference_metric: MetricValue | None
     network_metric: MetricValue | None
+    words: int | None = None
     explained: int | None = None
     unexplained: int | None = None
+    skipped: str | None = None
 
 
-class ExportRecord(_Record, frozen=True, tag="edgeval.export/1"):
+class ExportRecord(RecordPart, frozen=True, tag="edgeval.export/2"):
     """``records/export.json``: from the model to the integer network and the hls4ml project.
 
     Attributes:
@@ -173,6 +102,7 @@ class ExportRecord(_Record, frozen=True, tag="edgeval.export/1"):
         qonnx: The QONNX file executed in float32 against the exact engine.
         brevitas_max_error: Largest output difference between the torch model and the QONNX file; ``None`` without one.
         project: Folder of the hls4ml project in the run, ``None`` where it was refused, for the reason given.
+        flow: Whose project that is: ours, hls4ml's of the user's own graph, or a copy of an existing folder.
     """
 
     fingerprint: Fingerprint
@@ -185,9 +115,10 @@ class ExportRecord(_Record, frozen=True, tag="edgeval.export/1"):
     refused: str | None
     backend: str
     io_type: str
+    flow: Literal["exact", "native", "project"] = "exact"
 
 
-class LayerVerdict(_Record, frozen=True):
+class LayerVerdict(RecordPart, frozen=True):
     """Words of one layer, compared.
 
     Attributes:
@@ -204,7 +135,7 @@ class LayerVerdict(_Record, frozen=True):
     saturations: int
 
 
-class FirstDifference(_Record, frozen=True):
+class FirstDifference(RecordPart, frozen=True):
     """The first word, in data order, that differs.
 
     Attributes:
@@ -212,7 +143,7 @@ class FirstDifference(_Record, frozen=True):
     """
 
     value: str
-    index: tuple[int, int]
+    index: tuple[int, ...]
     csim: int
     engine: int
     csim_format: str
@@ -220,7 +151,7 @@ class FirstDifference(_Record, frozen=True):
     cause: str
 
 
-class CompareRecord(_Record, frozen=True, tag="edgeval.csim-compare/1"):
+class CompareRecord(RecordPart, frozen=True, tag="edgeval.csim-compare/2"):
     """``records/csim-compare.json``: exact engine against C-simulation, and both against float.
 
     Attributes:
@@ -230,6 +161,8 @@ class CompareRecord(_Record, frozen=True, tag="edgeval.csim-compare/1"):
             C-simulation holds otherwise than the written project.
         poke: The flipped site, ``None`` for an honest comparison.
         inputs: Where the samples came from.
+        flow: Whose project was compared: ours, hls4ml's of the user's own graph, or an existing folder.
+        diagnosis: Why a native project differs, ``None`` where it does not or is ours.
     """
 
     fingerprint: Fingerprint
@@ -248,9 +181,51 @@ class CompareRecord(_Record, frozen=True, tag="edgeval.csim-compare/1"):
     io_type: str
     compiler: str
     compiled: bool
+    flow: Literal["exact", "native", "project"] = "exact"
+    diagnosis: Diagnosis | None = None
 
 
-class CrossCheckRow(_Record, frozen=True):
+class MatrixRow(RecordPart, frozen=True):
+    """One back end, interface and strategy of hls4ml, compared with the exact engine.
+
+    Attributes:
+        status: A verdict; ``refused`` where hls4ml has no such project of this network; ``failed`` where its project
+            does not compile or run.
+        detail: First line of the verdict, or the reason.
+        layers: Values compared, the network's output among them.
+        words: How many words were compared.
+        differing: How many differ.
+    """
+
+    backend: str
+    io_type: str
+    strategy: str
+    status: Literal["match", "differ", "no_verdict", "refused", "failed"]
+    detail: str
+    layers: int
+    words: int
+    differing: int
+
+
+class MatrixRecord(RecordPart, frozen=True, tag="edgeval.csim-compare-matrix/1"):
+    """``records/csim-compare-matrix.json``: every C-simulation hls4ml has of one network against the exact engine.
+
+    Attributes:
+        verdict: ``match`` where every combination that is not refused matches, and at least one does.
+        headline: First line for people.
+        inputs: Where the samples came from.
+    """
+
+    fingerprint: Fingerprint
+    verdict: Literal["match", "differ", "no_verdict"]
+    headline: str
+    samples: int
+    inputs: str
+    rows: tuple[MatrixRow, ...]
+    compiler: str
+
+
+class CrossCheckRow(RecordPart, frozen=True):
     """Faults repeated by brute force in the exact engine and on another executor.
 
     Attributes:
@@ -264,7 +239,7 @@ class CrossCheckRow(_Record, frozen=True):
     mismatches: tuple[str, ...]
 
 
-class FaultRow(_Record, frozen=True):
+class FaultRow(RecordPart, frozen=True):
     """One harmful fault, for people."""
 
     site: str
@@ -274,7 +249,7 @@ class FaultRow(_Record, frozen=True):
     decisions_changed: int
 
 
-class InjectRecord(_Record, frozen=True, tag="edgeval.inject-faults/1"):
+class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/1"):
     """``records/inject-faults-<fingerprint>.json``: a campaign and its layer × bit table.
 
     Attributes:
@@ -308,7 +283,38 @@ class InjectRecord(_Record, frozen=True, tag="edgeval.inject-faults/1"):
     seconds: float
 
 
-Record = RunRecord | ExportRecord | CompareRecord | InjectRecord
+class EmulatorRecord(RecordPart, frozen=True, tag="edgeval.emulator/1"):
+    """``records/emulator.json``: the C-simulation as a shared library, tried on golden vectors.
+
+    Attributes:
+        verdict: ``match``, ``differ`` or ``no_verdict``; a package is in place only behind ``match``.
+        headline: First line for people.
+        namespace: C++ namespace of everything in the library, and prefix of its C functions.
+        library: File of the library in the package, with its sha256; ``None`` where no package was written.
+        symbols: Everything the library exports.
+        words: Output words compared, of which ``differing`` differ.
+        audit: Findings of the static audit of the project, any of which means that nothing was built.
+    """
+
+    fingerprint: Fingerprint
+    verdict: Literal["match", "differ", "no_verdict"]
+    headline: str
+    name: str
+    version: str
+    namespace: str
+    library: str | None
+    library_digest: str | None
+    symbols: tuple[str, ...]
+    samples: int
+    words: int
+    differing: int
+    audit: tuple[str, ...]
+    backend: str
+    io_type: str
+    compiler: str
+
+
+Record = RunRecord | ExportRecord | CompareRecord | InjectRecord | EmulatorRecord
 
 
 def to_json(record: msgspec.Struct) -> bytes:
@@ -329,7 +335,7 @@ def load_record(kind: type[Kind], path: Path) -> Kind:
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, EdgevalError) as error:
         raise RunDirectoryError(
             found=f"{type(error).__name__}: {error}",
             allowed=f"a record of kind {kind.__struct_config__.tag or kind.__name__}",

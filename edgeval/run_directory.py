@@ -92,6 +92,11 @@ class RunDirectory:
         """The hls4ml project."""
         return self.path / "hls4ml"
 
+    @property
+    def native(self) -> Path:
+        """A native hls4ml project: hls4ml's own of the user's graph, or a copy of an existing folder."""
+        return self.path / "native"
+
     def record_file(self, name: str) -> Path:
         """Path of a command's record."""
         return self.path / "records" / f"{name}.json"

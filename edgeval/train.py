@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +14,18 @@ import torch
 from jaxtyping import Float64
 from torch import nn
 
+from edgeval.architecture import Architecture, Conv, Dense, Shape, perceptron
 from edgeval.complexity import Complexity, LayerWords, complexity
 from edgeval.prune import MagnitudeMasks, cubic_sparsity, remove_neurons
-from edgeval.quantize import Recipe, bias_words, float_mlp, linear_layers, narrowest_bias_bits, quantized_mlp
+from edgeval.quantize import (
+    Recipe,
+    bias_words,
+    float_network,
+    linear_layers,
+    narrowest_bias_bits,
+    norm_layers,
+    quantized_network,
+)
 from edgeval.targets.protocol import Loss, Split, Splits, Target
 from hls.errors import UsageError
 
@@ -36,9 +46,9 @@ class Trained:
     Attributes:
         quantized_model: Brevitas module in evaluation mode.
         float_model: Float module in evaluation mode, before any pruning: the reference.
-        recipe: The recipe with nothing left open: ``quantized_mlp(widths, input_format, recipe, seed=0)`` and the
-            saved weights make the quantized model again.
-        widths: Neurons of each layer of the quantized model, inputs first, after structured pruning.
+        recipe: The recipe with nothing left open: ``quantized_network(architecture, input_format, recipe, seed=0)``
+            and the saved weights make the quantized model again.
+        architecture: Of the quantized model, after structured pruning.
         splits: The data it was trained, chosen and judged by.
         float_metric: Metric of the float model on the test part, in the metric's unit.
         quantized_metric: Metric of the quantized model on the test part.
@@ -53,7 +63,7 @@ class Trained:
     quantized_model: nn.Sequential
     float_model: nn.Sequential
     recipe: Recipe
-    widths: tuple[int, ...]
+    architecture: Architecture
     splits: Splits
     float_metric: float
     quantized_metric: float
@@ -80,10 +90,11 @@ def train_target(
         Both models with their metrics on the test part, which nothing was chosen by.
 
     Raises:
-        UsageError: fewer than one epoch.
+        UsageError: fewer than one epoch, or structured pruning of a network that is not a perceptron.
     """
     if epochs is not None and epochs < 1:
         raise UsageError(found=str(epochs), allowed="1 or more", where="epochs", remedy="give a positive number")
+    _check_prunable(target, recipe)
     defaults = target.training
     float_epochs, quantized_epochs = (
         (defaults.float_epochs, defaults.quantized_epochs) if epochs is None else (2 * epochs, epochs)
@@ -98,14 +109,15 @@ def train_target(
         recipe, quantized_model = _close_bias_width(quantized_model, target, recipe)
         float_outputs = model_outputs(float_model, splits.test)
         quantized_outputs = model_outputs(quantized_model, splits.test)
-    counts = complexity(_layer_words(quantized_model, target, recipe))
+    architecture = _architecture(quantized_model, target)
+    counts = complexity(_layer_words(quantized_model, architecture, target, recipe))
     dense_weights = sum(layer.weight.numel() for layer in linear_layers(float_model))
     left = counts.weights_total if recipe.prune == "structured" else counts.weights_nonzero
     return Trained(
         quantized_model=quantized_model,
         float_model=float_model,
         recipe=recipe,
-        widths=_widths(quantized_model),
+        architecture=architecture,
         splits=splits,
         float_metric=target.metric.value(float_outputs, splits.test.labels),
         quantized_metric=target.metric.value(quantized_outputs, splits.test.labels),
@@ -113,7 +125,7 @@ def train_target(
         quantized_outputs=quantized_outputs,
         complexity=counts,
         sparsity=1.0 - left / dense_weights,
-        clipped_biases=_clipped_biases(quantized_model, recipe),
+        clipped_biases=_clipped_biases(quantized_model, architecture.input_shape, recipe),
     )
 
 
@@ -133,8 +145,7 @@ class _Fit:
 
     def float_model(self, epochs: int, progress: Progress) -> nn.Sequential:
         defaults = self.target.training
-        widths = (self.target.feature_count, *self.target.hidden_widths, self.target.output_count)
-        model = float_mlp(widths, dropout=defaults.dropout, seed=self.seed)
+        model = float_network(self.target.architecture, dropout=defaults.dropout, seed=self.seed)
         if self.target.loss == "mse":
             _answer_in_unit(model, self.splits.train)
         self._run(model, epochs, learning_rate=defaults.learning_rate, stage="float", progress=progress)
@@ -149,11 +160,10 @@ class _Fit:
         return model
 
     def quantized_model(self, start: nn.Sequential, recipe: Recipe, epochs: int, progress: Progress) -> nn.Sequential:
-        model = quantized_mlp(_widths(start), self.target.input_format, recipe, seed=self.seed)
+        architecture = _architecture(start, self.target)
+        model = quantized_network(architecture, self.target.input_format, recipe, seed=self.seed)
         with torch.no_grad():
-            for old, new in zip(linear_layers(start), linear_layers(model), strict=True):
-                new.weight.copy_(old.weight)
-                new.bias.copy_(old.bias)
+            _copy_weights(start, model)
             # Activation scales start from the whole training part, not from whichever batch comes first.
             model.train()(torch.from_numpy(self.splits.train.inputs))
         masks = MagnitudeMasks(linear_layers(model))
@@ -221,6 +231,8 @@ class _Fit:
         inputs, labels = torch.from_numpy(self.splits.train.inputs), _labels(self.splits.train, self.target.loss)
         model.train()
         for chosen in torch.split(torch.randperm(len(inputs), generator=batches), self.target.training.batch_samples):
+            if len(chosen) == 1 and norm_layers(model):
+                continue  # one sample has no spread to normalise by
             optimizer.zero_grad()
             value = loss(model(inputs[chosen]), labels[chosen])
             value.backward()  # type: ignore[no-untyped-call]
@@ -275,6 +287,7 @@ def _answer_in_unit(model: nn.Sequential, train: Split) -> None:
     # float arithmetic after it; only the training part's statistics are used.
     last = linear_layers(model)[-1]
     with torch.no_grad():
+        assert last.bias is not None, "an architecture ends in a dense layer without batch norm"
         last.weight.mul_(float(np.std(train.labels)))
         last.bias.fill_(float(np.mean(train.labels)))
 
@@ -297,35 +310,67 @@ def _evaluate(model: nn.Sequential, loss: _LossFunction, split: Split) -> float:
         return float(loss(model(torch.from_numpy(split.inputs)), _labels(split, kind)))
 
 
-def _widths(model: nn.Sequential) -> tuple[int, ...]:
-    layers = linear_layers(model)
-    return (layers[0].in_features, *(layer.out_features for layer in layers))
+def _check_prunable(target: Target, recipe: Recipe) -> None:
+    if recipe.prune == "structured" and recipe.sparsity > 0.0 and target.architecture.perceptron_widths is None:
+        raise UsageError(
+            found=f"structured pruning of {target.architecture.text}",
+            allowed="magnitude pruning; structured pruning removes neurons of plain stacks of dense layers only",
+            where=f"pruning of {target.name}",
+            remedy="prune by magnitude, or choose a target without convolutions and batch norms",
+        )
+
+
+def _architecture(model: nn.Sequential, target: Target) -> Architecture:
+    """Of a model of the target, some of whose neurons may be gone."""
+    if target.architecture.perceptron_widths is None:
+        return target.architecture
+    shapes = [tuple(layer.weight.shape) for layer in linear_layers(model)]
+    return perceptron((shapes[0][1], *(outputs for outputs, _ in shapes)))
+
+
+def _copy_weights(source: nn.Sequential, model: nn.Sequential) -> None:
+    for old, new in zip(linear_layers(source), linear_layers(model), strict=True):
+        new.weight.copy_(old.weight)
+        if new.bias is not None:
+            assert old.bias is not None
+            new.bias.copy_(old.bias)
+    for old_norm, new_norm in zip(norm_layers(source), norm_layers(model), strict=True):
+        new_norm.load_state_dict(old_norm.state_dict())
 
 
 def _close_bias_width(model: nn.Sequential, target: Target, recipe: Recipe) -> tuple[Recipe, nn.Sequential]:
     """Give open bias words the fewest bits that hold them: another format, the same words and outputs."""
     if recipe.bias_bits is not None:
         return recipe, model
-    closed = replace(recipe, bias_bits=narrowest_bias_bits(bias_words(model)))
-    narrow = quantized_mlp(_widths(model), target.input_format, closed, seed=0)
+    architecture = _architecture(model, target)
+    closed = replace(recipe, bias_bits=narrowest_bias_bits(bias_words(model, architecture.input_shape)))
+    narrow = quantized_network(architecture, target.input_format, closed, seed=0)
     narrow.load_state_dict(model.state_dict())
     return closed, narrow.eval()
 
 
-def _clipped_biases(model: nn.Sequential, recipe: Recipe) -> int:
+def _clipped_biases(model: nn.Sequential, input_shape: Shape, recipe: Recipe) -> int:
     assert recipe.bias_bits is not None
     limit = 2 ** (recipe.bias_bits - 1)
-    return sum(int(np.sum((words < -limit) | (words >= limit))) for words in bias_words(model))
+    return sum(int(np.sum((words < -limit) | (words >= limit))) for words in bias_words(model, input_shape))
 
 
-def _layer_words(model: nn.Sequential, target: Target, recipe: Recipe) -> list[LayerWords]:
+def _layer_words(model: nn.Sequential, architecture: Architecture, target: Target, recipe: Recipe) -> list[LayerWords]:
     words = []
-    for number, layer in enumerate(linear_layers(model)):
-        quantized: Any = layer  # brevitas' QuantLinear, which ships no types
+    steps = [step for step in architecture.steps() if isinstance(step.layer, Dense | Conv)]
+    for number, (step, layer) in enumerate(zip(steps, linear_layers(model), strict=True)):
+        quantized: Any = layer  # brevitas' layers, which ship no types
         with torch.no_grad():
             weights = quantized.quant_weight().int().numpy().astype(np.int64)
         input_bits = target.input_format.width_bits if number == 0 else recipe.activation_bits
-        words.append(LayerWords(weights=weights, weight_bits=recipe.weight_bits, input_bits=input_bits))
+        words.append(
+            LayerWords(
+                weights=weights,
+                weight_bits=recipe.weight_bits,
+                input_bits=input_bits,
+                positions=math.prod(step.output_shape[1:]),
+            )
+        )
     return words
 
 

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from edgeval.compare import Difference, first_difference, layer_verdict, no_evidence, saturations
+from edgeval.compare import Difference, no_evidence
+from edgeval.evidence import Evidence
 from edgeval.records import FirstDifference, LayerVerdict
 from fault_injection.sites import Site
 from hls.engine import sum_interval
-from hls.formats import Words
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.audit import AuditFinding
-from hls.hls4ml_flow.canonical import unit_log2
-from hls.nodes import MatMul, Requantize, Shift
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedWords:
-    """Words of every compared value, from both executors.
-
-    Attributes:
-        order: Names of the values in data order; the network's output is the last.
-        csim: Words by value, shape (samples, features).
-        engine: Words of every value, compared or not, from the exact engine.
-        predicted: The same, from the exact engine with the poked bit flipped; ``None`` without a poke.
-        loaded: Stored words that the loaded C-simulation holds otherwise than the network, in words for people.
-    """
-
-    order: tuple[str, ...]
-    csim: Mapping[str, Words]
-    engine: Mapping[str, Words]
-    predicted: Mapping[str, Words] | None = None
-    loaded: tuple[str, ...] = ()
+from hls.hls4ml_flow.units import unit_log2
+from hls.nodes import Activation, Conv, MatMul
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,48 +34,32 @@ class Verdict:
     first: FirstDifference | None
 
 
-def judge(graph: IntegerGraph, inputs: Words, compared: ComparedWords, site: Site | None) -> Verdict:
-    """Judge compared words.
+def judge(graph: IntegerGraph, evidence: Evidence, site: Site | None) -> Verdict:
+    """Judge what was seen.
 
     Args:
         graph: The network.
-        inputs: Input words of all samples.
-        compared: Words of both executors.
+        evidence: Of all samples.
         site: The stored bit that was flipped in the C-simulation, ``None`` for an honest comparison. A flipped bit
             that leaves every *output* word as it was is masked: that is a match, and the headline says where the
             change was absorbed.
     """
-    words = {graph.quantizer.output: inputs, **compared.engine}
-    producers = {node.output: node for node in graph.compute_nodes}
-    layers = tuple(
-        layer_verdict(
-            value,
-            compared.csim[value],
-            compared.engine[value],
-            saturations(graph, producers[value], words[producers[value].input]),
-        )
-        for value in compared.order
-    )
-    if compared.loaded:
-        headline = f"DIFFER in the loaded C-simulation: {compared.loaded[0]}"
+    layers = evidence.verdicts()
+    if evidence.loaded:
+        headline = f"DIFFER in the loaded C-simulation: {evidence.loaded[0]}"
         return Verdict(kind="differ", headline=headline, layers=layers, first=None)
-    found = first_difference(compared.order, compared.csim, compared.engine)
+    found = evidence.first
     if found is not None and (site is None or layers[-1].differing):
-        first = _first(graph, found, _cause(graph, found) if site is None else _poke_cause(compared, site))
+        first = _first(graph, found, _cause(graph, found) if site is None else _poke_cause(evidence, site))
         return Verdict(kind="differ", headline=_differ(layers, first), layers=layers, first=first)
-    if site is not None and not as_predicted(compared):
+    if site is not None and not evidence.as_predicted:
         headline = f"DIFFER: {site} has another effect in the C-simulation than in the exact engine"
         return Verdict(kind="differ", headline=headline, layers=layers, first=None)
-    if reason := no_evidence(graph, compared.engine[graph.output]):
+    if reason := no_evidence(graph, evidence.engine_output):
         return Verdict(kind="no_verdict", headline=f"NO VERDICT: {reason}", layers=layers, first=None)
-    headline = _match(layers, len(inputs)) if site is None else _masked(layers, len(inputs), site)
+    samples = evidence.samples
+    headline = _match(layers, samples) if site is None else _masked(layers, samples, site)
     return Verdict(kind="match", headline=headline, layers=layers, first=None)
-
-
-def as_predicted(compared: ComparedWords) -> bool:
-    """Whether a poked C-simulation computed what the exact engine computes with the same flipped bit."""
-    predicted = compared.predicted
-    return predicted is None or all(np.array_equal(compared.csim[v], predicted[v]) for v in compared.order)
 
 
 def audit_verdict(findings: Sequence[AuditFinding]) -> Verdict:
@@ -124,7 +87,7 @@ def _masked(layers: Sequence[LayerVerdict], samples: int, site: Site) -> str:
 def _differ(layers: Sequence[LayerVerdict], first: FirstDifference) -> str:
     words = sum(layer.words for layer in layers)
     differing = sum(layer.differing for layer in layers)
-    place = f"{first.value}[{first.index[0]}, {first.index[1]}]"
+    place = f"{first.value}[{', '.join(map(str, first.index))}]"
     return f"DIFFER {differing:,} of {words:,} words, first at {place}: C-sim {first.csim}, engine {first.engine}"
 
 
@@ -143,14 +106,14 @@ def _first(graph: IntegerGraph, found: Difference, cause: str) -> FirstDifferenc
     )
 
 
-def _poke_cause(compared: ComparedWords, site: Site) -> str:
-    effect = "exactly the effect" if as_predicted(compared) else "NOT the effect"
+def _poke_cause(evidence: Evidence, site: Site) -> str:
+    effect = "exactly the effect" if evidence.as_predicted else "NOT the effect"
     return f"stored bit {site} was flipped on purpose (--poke); {effect} the exact engine predicts for it"
 
 
 def _cause(graph: IntegerGraph, found: Difference) -> str:
     node = next(node for node in graph.compute_nodes if node.output == found.value)
-    if isinstance(node, MatMul):
+    if isinstance(node, MatMul | Conv):
         if not sum_interval(graph, node).within(node.accumulator):
             return (
                 f"accumulator {node.name} wraps at {node.accumulator.width_bits} bits; widen it in the YAML overrides"
@@ -159,7 +122,7 @@ def _cause(graph: IntegerGraph, found: Difference) -> str:
             f"the sum of {node.name} differs although its written weights are right: a type or a strategy of this "
             "layer is not what the network says; export again without overrides"
         )
-    if isinstance(node, Shift | Requantize):
+    if isinstance(node, Activation):
         return f"rounding or saturation of {node.name} differs from {type(node).__name__} of the network; export again"
     return f"{node.name} lays its words out differently; export again with io_parallel"
 

@@ -16,8 +16,9 @@ from torch import nn
 
 from edgeval.comparison import compare_run
 from edgeval.fault_options import FaultOptions
+from edgeval.importing import GraphOptions, import_graph
 from edgeval.injection import inject_run
-from edgeval.pipeline import GraphOptions, export_run, import_graph
+from edgeval.pipeline import export_run
 from edgeval.report.text import percent, write_line
 from edgeval.run_directory import RunDirectory
 from hls.hls4ml_flow import ProjectOptions

@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeval.comparison import compare_run
 from edgeval.fault_options import FaultOptions
+from edgeval.importing import GraphOptions, import_graph
 from edgeval.injection import inject_run
-from edgeval.pipeline import GraphOptions, export_run, import_graph
+from edgeval.pipeline import export_run
 from edgeval.report.text import write_line
 from edgeval.run_directory import RunDirectory
 from hls.hls4ml_flow import ProjectOptions

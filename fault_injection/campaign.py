@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fault_injection.faults import FaultModel, change_at, faulty_words
-from fault_injection.golden import Golden
+from fault_injection.golden import Golden, flat
 from fault_injection.outcomes import Judge
 from fault_injection.propagate import ChangedRows, propagate
 from fault_injection.sites import SiteTable
@@ -122,9 +122,9 @@ def run_each(executor: Executor, golden: Golden, sites: SiteTable, model: FaultM
 
 
 def faulty_output(executor: Executor, golden: Golden, sites: SiteTable, row: int, model: FaultModel) -> Words:
-    """Output words of the whole evaluation set under one fault."""
+    """Output words of the whole evaluation set under one fault, those of one sample in a row."""
     change = change_at(golden.graph, sites.site(row), model)
-    return executor.with_words([change]).run(golden.inputs).output
+    return flat(executor.with_words([change]).run(golden.inputs).output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ def cross_check(
     engine = ExactEngine(golden.graph)
     mismatches = []
     for row in range(len(chosen)):
-        cached = golden.output.copy()
+        cached = golden.output.astype(np.int64)
         of_fault = changed.fault == row
         cached[changed.sample[of_fault]] = changed.output[of_fault]
         brute = faulty_output(engine, golden, chosen, row, campaign.model)

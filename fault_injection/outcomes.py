@@ -67,7 +67,7 @@ class Judge:
         """The labels, or without any the fault-free answers themselves: the metric is golden-relative then."""
         if self.labels is not None:
             return self.labels
-        values = self.golden.graph.output_values(self.golden.output)
+        values = self.golden.values(self.golden.output)
         return values.argmax(axis=1) if self.decision.kind == "argmax" else values
 
     def metric(self) -> float:
@@ -81,8 +81,8 @@ class Judge:
             changed: Every (fault, sample) pair whose output changed.
             faults: How many faults the batch has.
         """
-        values = self.golden.graph.output_values(self.golden.output)
-        faulty = self.golden.graph.output_values(changed.output)
+        values = self.golden.values(self.golden.output)
+        faulty = self.golden.values(changed.output)
         before = values[changed.sample]
         differs = self.decision.differs(before, faulty)
         words = (changed.output != self.golden.output[changed.sample]).sum(axis=1)
@@ -119,7 +119,7 @@ class Judge:
             nothing = pa.nulls(faults, pa.int64())
             return {"right_to_wrong": nothing, "wrong_to_right": nothing}
         label = self.labels[changed.sample]
-        golden = self.golden.graph.output_values(self.golden.output)
+        golden = self.golden.values(self.golden.output)
         was_right = golden[changed.sample].argmax(axis=1) == label
         is_right = faulty.argmax(axis=1) == label
         counts = {"right_to_wrong": was_right & ~is_right, "wrong_to_right": ~was_right & is_right}
@@ -129,7 +129,7 @@ class Judge:
         }
 
     def _golden_contributions(self) -> np.ndarray:
-        return self.per_sample(self.golden.graph.output_values(self.golden.output), self.reference())
+        return self.per_sample(self.golden.values(self.golden.output), self.reference())
 
     def _metric_changes(self, changed: ChangedRows, faulty: np.ndarray, faults: int) -> np.ndarray:
         golden = self._golden_contributions()

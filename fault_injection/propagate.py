@@ -1,29 +1,29 @@
 """The exact effect of single-word faults, from cached activations: only what changed is computed.
 
-A faulty weight moves one accumulator by (faulty − golden word) × input word; a faulty bias by the difference itself.
-That column goes through the element-wise nodes behind it; samples in which it comes out as before are done. The rest
-run through the remaining layers as rows of a matrix product, each row one (fault, sample), dropped as soon as it
-equals the fault-free one. See ``docs/fault-injection.md``.
+A fault changes some words of one channel of its own node's output. That channel goes through the word-by-word nodes
+behind it; samples in which it comes out as before are done. The rest run through the remaining nodes as rows, each row
+one (fault, sample), dropped as soon as nothing that is still read differs from the fault-free words. See
+``docs/fault-injection.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
-import msgspec
 import numpy as np
 from jaxtyping import Int
 
-from fault_injection.golden import Golden
+import fault_injection.downstream as downstream
+from fault_injection.downstream import Downstream, on_channels
+from fault_injection.effects import Faults, Owner, channel_of, executor_words_at
+from fault_injection.golden import Golden, flat
 from fault_injection.sites import SiteTable
-from hls.engine import evaluate, sum_interval
+from hls.engine import ExactEngine
 from hls.formats import Words
-from hls.graph import StoredTensor
-from hls.nodes import MatMul, Node, Requantize, Shift
-
-_BLOCK_WORDS = 1 << 22
-"""Words of the widest array of one block: with int64 about 32 MB, a few of them alive at a time."""
+from hls.graph import StoredTensor, WordChange
+from hls.nodes import Node, tensors_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class ChangedRows:
     Attributes:
         fault: Position of the fault in the batch.
         sample: Sample of the evaluation set.
-        output: Faulty output words, shape (rows, outputs).
+        output: Faulty output words, those of one sample in a row.
     """
 
     fault: Int[np.ndarray, " rows"]
@@ -53,10 +53,19 @@ def propagate(golden: Golden, sites: SiteTable, golden_words: Words, faulty: Wor
     Returns:
         Every pair whose output changed, by fault, then sample.
     """
-    parts = [
-        _propagate_group(golden, node, column, rows, sites, faulty - golden_words)
-        for node, column, rows in _groups(golden, sites)
-    ]
+    rest = Downstream(golden)
+    nothing = np.zeros(0, np.int64)
+    parts = [ChangedRows(fault=nothing, sample=nothing, output=np.zeros((0, golden.output.shape[1]), np.int64))]
+    for position in np.unique(sites.tensor):
+        rows = np.flatnonzero((sites.tensor == position) & (golden_words != faulty))
+        tensor = golden.graph.tensors[sites.tensors[position]]
+        owners = [node for node in golden.graph.nodes if tensor.name in tensors_of(node)]
+        if len(owners) > 1:
+            parts += [_rerun(golden, tensor, int(row), int(sites.index[row]), int(faulty[row])) for row in rows]
+            continue
+        owner = Owner(golden, owners[0], tensor)
+        for faults in _groups(owners[0], tensor, rows, sites.index[rows], (golden_words[rows], faulty[rows])):
+            parts += [_effect(rest, owner, *block) for block in _blocks(golden, owners[0], faults)]
     fault = np.concatenate([part.fault for part in parts])
     sample = np.concatenate([part.sample for part in parts])
     output = np.concatenate([part.output for part in parts])
@@ -64,86 +73,53 @@ def propagate(golden: Golden, sites: SiteTable, golden_words: Words, faulty: Wor
     return ChangedRows(fault=fault[order], sample=sample[order], output=output[order])
 
 
-def _groups(golden: Golden, sites: SiteTable) -> Iterator[tuple[MatMul, int, np.ndarray]]:
-    """Faults of one output column of one layer together, in blocks of bounded memory."""
-    block = max(1, _BLOCK_WORDS // golden.samples)
-    for position in np.unique(sites.tensor):
-        node = golden.graph.owner_of(sites.tensors[position])
-        assert isinstance(node, MatMul)
-        of_tensor = np.flatnonzero(sites.tensor == position)
-        columns = sites.index[of_tensor] % golden.graph.values[node.output].shape[0]
-        order = np.argsort(columns, kind="stable")
-        for rows in np.split(of_tensor[order], np.flatnonzero(np.diff(columns[order])) + 1):
-            column = int(sites.index[rows[0]] % golden.graph.values[node.output].shape[0])
-            for start in range(0, len(rows), block):
-                yield node, column, rows[start : start + block]
+def _groups(
+    node: Node, tensor: StoredTensor, rows: np.ndarray, index: np.ndarray, words: tuple[Words, Words]
+) -> Iterator[Faults]:
+    """Faults that reach the same channels, together."""
+    channel = channel_of(node, tensor, index)
+    before, after = (executor_words_at(tensor, index, part) for part in words)
+    order = np.argsort(channel, kind="stable")
+    for part in np.split(order, np.flatnonzero(np.diff(channel[order])) + 1):
+        if len(part):
+            first = int(channel[part[0]])
+            yield Faults(
+                rows=rows[part],
+                index=index[part],
+                before=before[part],
+                after=after[part],
+                channels=slice(None) if first < 0 else slice(first, first + 1),
+            )
 
 
-def _propagate_group(  # the coordinates of one group
-    golden: Golden, node: MatMul, column: int, rows: np.ndarray, sites: SiteTable, delta: Words
-) -> ChangedRows:
-    tensor = golden.graph.tensors[sites.tensors[sites.tensor[rows[0]]]]
-    step = delta[rows] << _widen(tensor, column)
-    value = node.output
-    before = golden.words[value][:, column]
-    if tensor.name == node.weight:
-        outputs = golden.graph.values[value].shape[0]
-        words = before + step[:, None] * golden.words[node.input][:, sites.index[rows] // outputs].T
-    else:
-        words = before + np.repeat(step[:, None], golden.samples, axis=1)
-    if not sum_interval(golden.graph, node).within(node.accumulator):
-        words = node.accumulator.wrap(words)
-    following = golden.graph.consumer_of(value)
-    while isinstance(following, Shift | Requantize):
-        words = evaluate(golden.graph, _one_channel(following, column), words[..., None])[..., 0]
-        value = following.output
-        following = golden.graph.consumer_of(value)
-    fault, sample = np.nonzero(words != golden.words[value][:, column])
-    changed = _finish(golden, value, column, words[fault, sample], sample)
-    kept, output = changed
-    return ChangedRows(fault=rows[fault[kept]], sample=sample[kept], output=output)
+def _blocks(golden: Golden, node: Node, faults: Faults) -> Iterator[tuple[Faults, slice]]:
+    """Faults and samples whose changed channels stay within a bounded memory."""
+    shape = golden.graph.values[node.output].shape
+    words = prod(shape[:-1]) * len(range(shape[-1])[faults.channels])
+    samples = min(golden.samples, max(1, downstream.BLOCK_WORDS // words))
+    size = max(1, downstream.BLOCK_WORDS // (samples * words))
+    for fault in range(0, len(faults.rows), size):
+        for sample in range(0, golden.samples, samples):
+            yield faults.take(slice(fault, fault + size)), slice(sample, sample + samples)
 
 
-def _finish(golden: Golden, value: str, column: int, words: Words, sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Run changed rows through the rest of the network; positions of the rows still changed, and their outputs."""
-    block = max(1, _BLOCK_WORDS // max(int(np.prod(v.shape)) for v in golden.graph.values.values()))
-    kept: list[np.ndarray] = [np.zeros(0, np.int64)]
-    outputs: list[np.ndarray] = [np.zeros((0, golden.output.shape[1]), np.int64)]
-    for start in range(0, len(words), block):
-        part = slice(start, start + block)
-        rows, output = _finish_block(golden, value, column, words[part], sample[part])
-        kept.append(rows + start)
-        outputs.append(output)
-    return np.concatenate(kept), np.concatenate(outputs)
+def _effect(rest: Downstream, owner: Owner, faults: Faults, samples: slice) -> ChangedRows:
+    golden, value = rest.golden, owner.node.output
+    words = owner.output(faults, samples)
+    count = words.shape[:2]
+    while (activation := rest.activation_of(value)) is not None:
+        kernel = on_channels(golden.graph, activation, faults.channels)
+        words = kernel([words.reshape(-1, *words.shape[2:])]).reshape(words.shape)
+        value = activation.output
+    differs = words != golden.words[value][samples][..., faults.channels]
+    fault, sample = np.nonzero(differs.reshape(*count, -1).any(axis=2))
+    kept, output = rest.finish(value, faults.channels, words[fault, sample], sample + samples.start)
+    return ChangedRows(fault=faults.rows[fault[kept]], sample=sample[kept] + samples.start, output=output)
 
 
-def _finish_block(
-    golden: Golden, value: str, column: int, words: Words, sample: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    alive = np.arange(len(words))
-    current = golden.words[value][sample]
-    current[:, column] = words
-    node = golden.graph.consumer_of(value)
-    while node is not None and len(alive):
-        current = evaluate(golden.graph, node, current)
-        differs = (current != golden.words[node.output][sample[alive]]).any(axis=1)
-        if not differs.all():
-            alive, current = alive[differs], current[differs]
-        node = golden.graph.consumer_of(node.output)
-    if not len(alive):
-        return alive, np.zeros((0, golden.output.shape[1]), np.int64)
-    return alive, current
-
-
-def _widen(tensor: StoredTensor, column: int) -> np.int64:
-    return np.int64(tensor.widen if tensor.widen.ndim == 0 else tensor.widen[column])
-
-
-def _one_channel(node: Node, column: int) -> Node:
-    """An element-wise node restricted to one channel."""
-    if isinstance(node, Requantize) and len(node.multipliers) > 1:
-        pick = slice(column, column + 1)
-        return msgspec.structs.replace(
-            node, multipliers=node.multipliers[pick], offsets=node.offsets[pick], shifts=node.shifts[pick]
-        )
-    return node
+def _rerun(golden: Golden, tensor: StoredTensor, row: int, index: int, word: int) -> ChangedRows:
+    """A fault in words that several nodes use, by a run of its own."""
+    faulty = ExactEngine(golden.graph).with_words([WordChange(tensor=tensor.name, index=index, word=word)])
+    output = flat(faulty.run(golden.inputs).output)
+    sample = np.flatnonzero((output != golden.output).any(axis=1))
+    return ChangedRows(fault=np.full(len(sample), row), sample=sample, output=output[sample])

@@ -1,32 +1,60 @@
-"""The exact engine: executes the integer network in NumPy, with BLAS where a bound proves it exact.
+"""The exact engine: executes the integer network in NumPy, in float arithmetic where a bound proves it exact.
 
-A float32 (float64) matrix product of integers is exact when every partial sum, in any order, stays below 2**24
-(2**53) in magnitude. The bound comes from the formats, so it also holds for every faulty word. Above it, int64.
+Sums and products of integers are exact in float32 (float64) when every intermediate, in any order, stays below 2**24
+(2**53) in magnitude. The bound comes from the formats, so it also holds for every faulty word. Above it, int64. Words
+stay in the arithmetic they were computed in until they leave the engine, as int64.
 Source: ``docs/integer-network.md``, Exactness on ordinary hardware.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from math import prod
 
 import numpy as np
 
 from hls.executor import Execution, require_taps
-from hls.formats import Words
+from hls.formats import WordFormat, Words
 from hls.graph import IntegerGraph, StoredTensor, WordChange
-from hls.intervals import Interval, accumulator_interval, partial_sum_bound
-from hls.nodes import Flatten, MatMul, Node, Requantize, Shift
-from hls.rounding import shift_right
+from hls.intervals import (
+    Arithmetic,
+    exact_arithmetic,
+    format_interval,
+    input_formats,
+    largest_intermediate,
+    operands,
+    sum_interval,
+)
+from hls.kernels import Carried, Kernel, add, conv, matmul, max_pool, sum_pool
+from hls.moves import move
+from hls.nodes import (
+    Add,
+    Conv,
+    Lookup,
+    MatMul,
+    MaxPool,
+    Node,
+    Quantize,
+    Requantize,
+    Shift,
+    SumPool,
+    Threshold,
+    accumulator_of,
+    inputs_of,
+    tensors_of,
+)
+from hls.pointwise import clipped, lookup, scaled, shifted, threshold
 
-Arithmetic = Literal["float32", "float64", "int64"]
-"""What a matrix product runs in: ``float32``/``float64`` BLAS under the proven bound, ``int64`` otherwise."""
+__all__ = [
+    "Arithmetic", "ExactEngine", "arithmetic_of", "before_clipping", "evaluate", "kernel_of", "sum_interval", "sums",
+]  # fmt: skip
 
-_FLOAT32_EXACT = 1 << 24
-_FLOAT64_EXACT = 1 << 53
+BLOCK_WORDS = 1 << 19
+"""Words of the largest value of one block of samples: about what caches hold; a sample may have more."""
+
 BLOCK_SAMPLES = 8192
-"""Samples evaluated at once: bounds memory at a few hundred bytes per word of the widest layer."""
+"""Samples of a block at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,51 +81,73 @@ class ExactEngine:
         Raises:
             FormatError: an input word outside the input format. InputError: an unknown tap.
         """
-        self.graph.quantizer.format.require(inputs, "input words")
         require_taps(self.graph, taps)
-        blocks = [self._run_block(inputs[i : i + BLOCK_SAMPLES], taps) for i in range(0, len(inputs), BLOCK_SAMPLES)]
-        return Execution(
-            output=np.concatenate([block.output for block in blocks]),
-            taps={tap: np.concatenate([block.taps[tap] for block in blocks]) for tap in taps},
-        )
+        wanted = {
+            name: np.empty((len(inputs), *self.graph.values[name].shape), np.int64)
+            for name in {self.graph.output, *taps}
+        }
+        for samples, words in self.blocks(inputs, tuple(wanted)):
+            for name, target in wanted.items():
+                target[samples] = words[name]
+        return Execution(output=wanted[self.graph.output], taps={tap: wanted[tap] for tap in taps})
 
     def with_words(self, changes: Sequence[WordChange]) -> ExactEngine:
         """The same engine with some stored words replaced; this one is untouched."""
         return replace(self, graph=self.graph.with_words(changes))
 
-    def _run_block(self, inputs: Words, taps: Sequence[str]) -> Execution:
-        words = {self.graph.quantizer.output: inputs}
-        for node in self.graph.compute_nodes:
-            words[node.output] = evaluate(self.graph, node, words[node.input])
-        return Execution(output=words[self.graph.output], taps={tap: words[tap] for tap in taps})
+    def blocks(self, inputs: Words, wanted: Sequence[str]) -> Iterator[tuple[slice, Mapping[str, Carried]]]:
+        """Execute block by block of samples; words come in any arithmetic that holds them.
+
+        Args:
+            inputs: As for ``run``.
+            wanted: Names of values to hand out.
+
+        Raises:
+            FormatError: an input word outside the input format.
+        """
+        self.graph.quantizer.format.require(inputs, "input words")
+        nodes = self.graph.compute_nodes
+        kernels = [kernel_of(self.graph, node) for node in nodes]
+        last_use = {name: position for position, node in enumerate(nodes) for name in inputs_of(node)}
+        size = block_samples(self.graph)
+        for start in range(0, len(inputs), size):
+            words: dict[str, Carried] = {self.graph.quantizer.output: inputs[start : start + size]}
+            for position, (node, kernel) in enumerate(zip(nodes, kernels, strict=True)):
+                words[node.output] = kernel([words[name] for name in inputs_of(node)])
+                for name in {*inputs_of(node), node.output}:
+                    if last_use.get(name, -1) <= position and name not in wanted:
+                        del words[name]
+            yield slice(start, start + size), words
 
 
-def evaluate(graph: IntegerGraph, node: Node, inputs: Words) -> Words:
+def block_samples(graph: IntegerGraph) -> int:
+    """Samples to execute at once so that no value of a network grows beyond a bounded memory."""
+    largest = max(prod(graph.values[node.output].shape) for node in graph.nodes)
+    return max(1, min(BLOCK_SAMPLES, BLOCK_WORDS // max(1, largest)))
+
+
+def evaluate(graph: IntegerGraph, node: Node, inputs: Sequence[Words]) -> Words:
     """What one node makes of its input words.
 
     Args:
         graph: The network the node belongs to; gives stored words and formats.
         node: Any node but the input quantizer, which runs on the host.
-        inputs: Words, samples first.
+        inputs: Words of each input of the node, samples first.
 
     Returns:
         Output words, int64, samples first.
     """
-    return _EVALUATORS[type(node)](graph, node, inputs)
+    return kernel_of(graph, node)(inputs).astype(np.int64, copy=False)
 
 
-def arithmetic_of(graph: IntegerGraph, node: MatMul) -> Arithmetic:
-    """What a matrix product runs in, from the proven bound of its partial sums."""
-    weight, bias, input_format = _operands(graph, node)
-    bound = partial_sum_bound(weight, bias, input_format)
-    if bound < _FLOAT32_EXACT:
-        return "float32"
-    return "float64" if bound < _FLOAT64_EXACT else "int64"
+def arithmetic_of(graph: IntegerGraph, node: Node) -> Arithmetic:
+    """What a node runs in, from the proven bound of everything it computes."""
+    return exact_arithmetic(largest_intermediate(graph, node))
 
 
-def sum_interval(graph: IntegerGraph, node: MatMul) -> Interval:
-    """Every sum the formats allow in front of the accumulator's own format."""
-    return accumulator_interval(*_operands(graph, node))
+def sums(graph: IntegerGraph, node: Node, inputs: Sequence[Words]) -> Words:
+    """The exact sums of a node with an accumulator, before the accumulator's format is applied."""
+    return _sum_kernel(graph, node)(inputs).astype(np.int64, copy=False)
 
 
 def before_clipping(graph: IntegerGraph, node: Node, inputs: Words) -> Words | None:
@@ -106,60 +156,68 @@ def before_clipping(graph: IntegerGraph, node: Node, inputs: Words) -> Words | N
     Used to count saturations: clipping events, not words that happen to sit at the edge.
     """
     if isinstance(node, Shift):
-        return shift_right(inputs, node.shift, node.rounding)
+        return shifted(node, inputs, np.dtype(arithmetic_of(graph, node))).astype(np.int64)
     if isinstance(node, Requantize):
-        return _scaled(node, inputs)
+        return scaled(node, inputs, np.dtype(arithmetic_of(graph, node))).astype(np.int64)
     return None
 
 
-def matmul_sums(graph: IntegerGraph, node: MatMul, inputs: Words) -> Words:
-    """The exact sums of a matrix product, before the accumulator's format is applied."""
-    weight, bias, _ = _operands(graph, node)
+def kernel_of(graph: IntegerGraph, node: Node) -> Kernel:
+    """One node made ready for any number of blocks: its words converted, its arithmetic chosen.
+
+    The kernel takes the words of each input and returns those of the output, in any arithmetic that holds them.
+    """
+    accumulator = accumulator_of(node)
+    if accumulator is None:
+        return _plain_kernel(graph, node)
+    kernel = _sum_kernel(graph, node)
+    if sum_interval(graph, node).within(accumulator):  # narrowing a sum that fits changes nothing
+        return kernel
+    return lambda inputs: _narrowed(kernel(inputs), accumulator)
+
+
+def _narrowed(words: Carried, accumulator: WordFormat) -> Carried:
+    integers = words.astype(np.int64, copy=False)
+    return accumulator.wrap(integers) if accumulator.overflow == "wrap" else accumulator.clip(integers)
+
+
+def _sum_kernel(graph: IntegerGraph, node: Node) -> Kernel:
     dtype = np.dtype(arithmetic_of(graph, node))
-    sums = inputs.astype(dtype, copy=False) @ weight.executor_words().astype(dtype)
-    if bias is not None:
-        sums += bias.executor_words().astype(dtype)
-    return np.asarray(sums, np.int64)
+    match node:
+        case MatMul() | Conv():
+            weight, bias = (None if t is None else t.executor_words() for t in operands(graph, node))
+            assert weight is not None
+            return matmul(weight, bias, dtype) if isinstance(node, MatMul) else conv(node, weight, bias, dtype)
+        case Add():
+            return add(node.multipliers, len(graph.values[node.output].shape), dtype)
+        case SumPool():
+            return sum_pool(node, dtype)
+    raise TypeError(f"{type(node).__name__} has no accumulator")
 
 
-def _operands(graph: IntegerGraph, node: MatMul) -> tuple[StoredTensor, StoredTensor | None, Any]:
-    bias = graph.tensors[node.bias] if node.bias is not None else None
-    return graph.tensors[node.weight], bias, graph.values[node.input].format
+def _plain_kernel(graph: IntegerGraph, node: Node) -> Kernel:
+    dtype = np.dtype(arithmetic_of(graph, node))
+    match node:
+        case Quantize():
+            raise TypeError("the input quantizer runs on the host")
+        case Shift():
+            return lambda inputs: clipped(shifted(node, inputs[0], dtype), node.low, node.high)
+        case Requantize():
+            return lambda inputs: clipped(scaled(node, inputs[0], dtype), node.low, node.high)
+        case Threshold() | Lookup():
+            return _table_kernel(graph, node)
+        case MaxPool():
+            return max_pool(node)
+    return move(node, graph.values[node.output].shape, dtype)
 
 
-def _flatten(graph: IntegerGraph, node: Flatten, inputs: Words) -> Words:
-    return inputs.reshape(len(inputs), -1)
-
-
-def _matmul(graph: IntegerGraph, node: MatMul, inputs: Words) -> Words:
-    sums = matmul_sums(graph, node, inputs)
-    # Wrapping a sum that fits is the identity, so the common case pays nothing.
-    return sums if sum_interval(graph, node).within(node.accumulator) else node.accumulator.wrap(sums)
-
-
-def _shift(graph: IntegerGraph, node: Shift, inputs: Words) -> Words:
-    return np.asarray(np.clip(shift_right(inputs, node.shift, node.rounding), node.low, node.high))
-
-
-def _requantize(graph: IntegerGraph, node: Requantize, inputs: Words) -> Words:
-    return np.asarray(np.clip(_scaled(node, inputs), node.low, node.high))
-
-
-def _scaled(node: Requantize, inputs: Words) -> Words:
-    products = inputs * np.asarray(node.multipliers, np.int64) + np.asarray(node.offsets, np.int64)
-    shifts = sorted(set(node.shifts))
-    if len(shifts) == 1:
-        return shift_right(products, shifts[0], "half_even")
-    scaled = np.empty_like(products)
-    for shift in shifts:
-        channels = np.asarray(node.shifts) == shift
-        scaled[..., channels] = shift_right(products[..., channels], shift, "half_even")
-    return scaled
-
-
-_EVALUATORS: dict[type, Callable[[IntegerGraph, Any, Words], Words]] = {
-    Flatten: _flatten,
-    MatMul: _matmul,
-    Shift: _shift,
-    Requantize: _requantize,
-}
+def _table_kernel(graph: IntegerGraph, node: Threshold | Lookup) -> Kernel:
+    tensor = graph.tensors[tensors_of(node)[0]]
+    produced = format_interval(node.format).magnitude
+    if isinstance(node, Lookup):
+        words = int(np.abs(tensor.executor_words()).max(initial=produced))
+        return lookup(tensor.executor_words(), node.first, np.dtype(exact_arithmetic(words)))
+    (inputs,) = (format_interval(word_format) for word_format in input_formats(graph, node))
+    reached = max(map(abs, node.offsets)) + node.stride * tensor.words.shape[-1]
+    arithmetics = [np.dtype(exact_arithmetic(bound)) for bound in (inputs.magnitude, max(produced, reached))]
+    return threshold(node, tensor.executor_words(), (inputs.minimum, inputs.maximum), arithmetics)

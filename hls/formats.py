@@ -14,14 +14,18 @@ from jaxtyping import Bool, Int
 
 from hls.errors import FormatError
 
-Encoding = Literal["twos_complement", "unsigned"]
-"""``twos_complement``: signed integers. ``unsigned``: zero and up. (Bipolar words arrive with BipolarQuant.)"""
+Encoding = Literal["twos_complement", "unsigned", "bipolar"]
+"""``twos_complement``: signed integers. ``unsigned``: zero and up. ``bipolar``: one bit b for the word 2b - 1."""
 
 Overflow = Literal["saturate", "wrap"]
 """``saturate``: clip to the nearest legal word. ``wrap``: keep the low bits."""
 
 Rounding = Literal["half_even", "floor"]
 """``half_even``: QONNX ``ROUND``, ap_fixed ``AP_RND_CONV``. ``floor``: QONNX ``FLOOR``, ap_fixed ``AP_TRN``."""
+
+QuantizerRounding = Literal["half_even", "floor", "ceil", "up", "down", "half_up", "half_down"]
+"""What a quantizer may be defined with (QONNX names): ``up`` and ``half_up`` away from zero, ``down`` and ``half_down``
+toward it. On the device only ``half_even`` and ``floor`` shift; the others become thresholds."""
 
 Words = Int[np.ndarray, "..."]
 MAXIMUM_WIDTH_BITS = 62
@@ -52,6 +56,13 @@ class WordFormat:
     narrow: bool = False
 
     def __post_init__(self) -> None:
+        if self.encoding == "bipolar" and self.width_bits != 1:
+            raise FormatError(
+                found=f"bipolar words of {self.width_bits} bits",
+                allowed="bipolar words of one bit",
+                where="word format",
+                remedy="use two's complement or unsigned words for more bits",
+            )
         if not 1 <= self.width_bits <= MAXIMUM_WIDTH_BITS or (self.signed and self.width_bits < 2):
             raise FormatError(
                 found=f"{self.width_bits} bits, {self.encoding}",
@@ -59,9 +70,9 @@ class WordFormat:
                 where="word format",
                 remedy="choose another width; signed words need two bits or more",
             )
-        if self.narrow and not self.signed:
+        if self.narrow and self.encoding != "twos_complement":
             raise FormatError(
-                found="narrow range on unsigned words",
+                found=f"narrow range on {self.encoding} words",
                 allowed="narrow range on two's-complement words",
                 where="word format",
                 remedy="drop narrow or make the format signed",
@@ -69,12 +80,14 @@ class WordFormat:
 
     @property
     def signed(self) -> bool:
-        """Whether negative words exist."""
+        """Whether words are stored in two's complement."""
         return self.encoding == "twos_complement"
 
     @property
     def minimum(self) -> int:
         """Smallest word the bits can hold."""
+        if self.encoding == "bipolar":
+            return -1
         return -(1 << (self.width_bits - 1)) if self.signed else 0
 
     @property
@@ -89,7 +102,7 @@ class WordFormat:
 
     def contains(self, words: Words) -> bool:
         """Whether every word can be held; true for an empty array."""
-        return words.size == 0 or (int(words.min()) >= self.minimum and int(words.max()) <= self.maximum)
+        return words.size == 0 or not bool(self._outside(words).any())
 
     def require(self, words: Words, where: str) -> None:
         """Refuse words that do not fit.
@@ -99,17 +112,41 @@ class WordFormat:
         """
         if self.contains(words):
             return
-        outside = np.argwhere((words < self.minimum) | (words > self.maximum))[0]
+        outside = np.argwhere(self._outside(words))[0]
         index = ", ".join(str(int(i)) for i in outside)
         raise FormatError(
             found=f"word {int(words[tuple(outside)])}",
-            allowed=f"{self.minimum} to {self.maximum} ({self.width_bits} bits, {self.encoding})",
+            allowed=f"{self.range_text} ({self.width_bits} bits, {self.encoding})",
             where=f"{where}[{index}]",
             remedy="widen the format or clip the values before quantizing",
         )
 
+    @property
+    def hardware(self) -> WordFormat:
+        """The format that multipliers see: bipolar words go as two bits of two's complement, others as they are."""
+        if self.encoding != "bipolar":
+            return self
+        return WordFormat(width_bits=2, encoding="twos_complement", overflow=self.overflow)
+
+    @property
+    def range_text(self) -> str:
+        """The legal words, for people."""
+        return "-1 or 1" if self.encoding == "bipolar" else f"{self.minimum} to {self.maximum}"
+
+    def _outside(self, words: Words) -> Bool[np.ndarray, "..."]:
+        outside = (words < self.minimum) | (words > self.maximum)
+        return np.asarray(outside | (words == 0)) if self.encoding == "bipolar" else outside
+
+    def clip(self, words: Words) -> Words:
+        """The nearest word a quantizer of this format produces; zero becomes 1 in a bipolar format."""
+        if self.encoding == "bipolar":
+            return np.where(words >= 0, 1, -1).astype(np.int64)
+        return np.asarray(np.clip(words, self.quantizer_minimum, self.maximum))
+
     def wrap(self, words: Words) -> Words:
         """Keep the low ``width_bits`` bits of each word, as an accumulator register does."""
+        if self.encoding == "bipolar":
+            return self.clip(words)
         modulus = 1 << self.width_bits
         low = np.bitwise_and(words.astype(np.int64), modulus - 1)
         return np.where(low > self.maximum, low - modulus, low) if self.signed else low
@@ -125,11 +162,15 @@ class WordFormat:
             FormatError: the word has no such bit.
         """
         self.require_bit(bit)
+        if self.encoding == "bipolar":
+            return -words.astype(np.int64)
         return self.wrap(np.bitwise_xor(words.astype(np.int64), np.int64(1) << np.int64(bit)))
 
     def bit_is_set(self, words: Words, bit: int) -> Bool[np.ndarray, "..."]:
         """Whether the stored bit is one, per word."""
         self.require_bit(bit)
+        if self.encoding == "bipolar":
+            return np.asarray(words > 0)
         return np.bitwise_and(np.right_shift(words.astype(np.int64), bit), 1).astype(bool)
 
     def require_bit(self, bit: int) -> None:
@@ -151,6 +192,8 @@ class WordFormat:
             >>> WordFormat(width_bits=18, encoding="twos_complement", overflow="wrap").ap_fixed(0)
             'ap_fixed<18,18>'
         """
+        if self.encoding == "bipolar":  # hardware multiplies by -1 or +1: two bits of two's complement
+            return self.hardware.ap_fixed(scale_log2, rounding=rounding)
         name = "ap_fixed" if self.signed else "ap_ufixed"
         integer_bits = self.width_bits + scale_log2
         if self.overflow == "wrap" and rounding == "floor":
@@ -169,3 +212,15 @@ def smallest_signed(minimum: int, maximum: int) -> WordFormat:
     """
     bits = max((-minimum - 1).bit_length() if minimum < 0 else 0, maximum.bit_length() if maximum > 0 else 0) + 1
     return WordFormat(width_bits=max(bits, 2), encoding="twos_complement", overflow="wrap")
+
+
+def smallest_format(minimum: int, maximum: int) -> WordFormat:
+    """Narrowest saturating format that holds an interval: unsigned where nothing is negative.
+
+    Example:
+        >>> smallest_format(0, 15).encoding, smallest_format(-3, 12).width_bits
+        ('unsigned', 5)
+    """
+    if minimum >= 0:
+        return WordFormat(width_bits=max(maximum.bit_length(), 1), encoding="unsigned")
+    return WordFormat(width_bits=smallest_signed(minimum, maximum).width_bits, encoding="twos_complement")

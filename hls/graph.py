@@ -7,28 +7,32 @@ fault injection derives changed copies. See ``docs/integer-network.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from hls.errors import InputError, UsageError
-from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words
-from hls.nodes import MatMul, Node, Quantize
+from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words, smallest_format
+from hls.host import HostStep, quantize, run_tail
+from hls.nodes import Node, Quantize, inputs_of, tensors_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredTensor:
-    """Words the hardware stores: a weight or a bias. These, and no others, have fault sites.
+    """Words the hardware stores: weights, biases, thresholds, tables. These, and no others, have fault sites.
 
     Attributes:
         name: As shown by ``edgeval export``, e.g. ``fc1.weight``.
-        words: int64, MatMul weights as [inputs, outputs], biases as [outputs]. Read-only.
+        words: int64; MatMul weights as [inputs, outputs], Conv weights as [outputs, inputs / groups, kernel...], biases
+            as [outputs], thresholds and tables as [1 or channels, entries]. Read-only.
         format: Of the stored word, in the quantizer's own width.
-        scale: Real value of one unit, shape () or one a channel (last axis).
+        scale: Real value of one unit, shape () or one a channel.
         widen: Left shift from stored word to executor word, shape () or one a channel: per-channel powers of two
             become one common scale this way, while sites stay with the stored words.
+        zero_point: Taken off the stored word before it is widened, shape () or one a channel.
+        channel_axis: Axis of ``words`` that the channels lie on.
     """
 
     name: str
@@ -36,6 +40,8 @@ class StoredTensor:
     format: WordFormat
     scale: Float[np.ndarray, "..."]
     widen: Int[np.ndarray, "..."]
+    zero_point: Int[np.ndarray, "..."] = field(default_factory=lambda: np.asarray(0))
+    channel_axis: int = -1
 
     def __post_init__(self) -> None:
         self.format.require(self.words, self.name)
@@ -49,27 +55,55 @@ class StoredTensor:
         self.words.setflags(write=False)
 
     def executor_words(self) -> Words:
-        """The words as the multipliers see them: stored words moved to the common scale."""
-        return np.asarray(np.left_shift(self.words, self.widen))
+        """The words as the multipliers see them: stored words without zero point, moved to the common scale."""
+        return self.to_executor(self.words)
+
+    def to_executor(self, words: Words) -> Words:
+        """Executor words of stored words that lie as this tensor's own do."""
+        zero_point, widen = self._along(self.zero_point), self._along(self.widen)
+        return np.asarray(np.left_shift(words - zero_point, widen))
+
+    def executor_word(self, index: int, word: int) -> int:
+        """Executor word of one stored word at a flat index."""
+        channel = np.unravel_index(index, self.words.shape)[self.channel_axis] if self.words.ndim else 0
+        zero_point, widen = (int(a) if a.ndim == 0 else int(a[channel]) for a in (self.zero_point, self.widen))
+        return (word - zero_point) << widen
 
     @property
     def executor_minimum(self) -> Words:
-        """Smallest executor word any stored word can become, shape of ``widen``."""
-        return np.asarray(np.left_shift(np.int64(self.format.minimum), self.widen))
+        """Smallest executor word any stored word can become, shape () or one a channel."""
+        return np.asarray(np.left_shift(np.int64(self.format.minimum) - self.zero_point, self.widen))
 
     @property
     def executor_maximum(self) -> Words:
-        """Largest executor word any stored word can become, shape of ``widen``."""
-        return np.asarray(np.left_shift(np.int64(self.format.maximum), self.widen))
+        """Largest executor word any stored word can become, shape () or one a channel."""
+        return np.asarray(np.left_shift(np.int64(self.format.maximum) - self.zero_point, self.widen))
+
+    @property
+    def executor_format(self) -> WordFormat:
+        """Narrowest hardware format of the executor words of every word that can be stored."""
+        widen = int(np.max(self.widen))
+        if np.any(self.zero_point):
+            low, high = int(np.min(self.executor_minimum)), int(np.max(self.executor_maximum))
+            return smallest_format(low, high)
+        hardware = self.format.hardware
+        return WordFormat(width_bits=hardware.width_bits + widen, encoding=hardware.encoding)
+
+    def _along(self, values: Words) -> Words:
+        """Per-channel values shaped so that they broadcast along the channel axis."""
+        if values.ndim == 0 or self.channel_axis in (-1, self.words.ndim - 1):
+            return values
+        return values.reshape(-1, *(1 for _ in range(self.words.ndim - 1 - self.channel_axis)))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StoredTensor):
             return NotImplemented
         return (
-            (self.name, self.format) == (other.name, other.format)
+            (self.name, self.format, self.channel_axis) == (other.name, other.format, other.channel_axis)
             and np.array_equal(self.words, other.words)
             and np.array_equal(self.scale, other.scale)
             and np.array_equal(self.widen, other.widen)
+            and np.array_equal(self.zero_point, other.zero_point)
         )
 
     __hash__ = None  # type: ignore[assignment]  # holds arrays; compare, do not hash
@@ -121,7 +155,9 @@ class IntegerGraph:
         tensors: Stored words by name, in data order.
         values: What flows between the nodes, by name.
         input: Name of the float input value.
-        output: Name of the last word value; everything after it is a float scale on the host.
+        output: Name of the last word value; everything after it is float arithmetic on the host.
+        tail: What the host does with the real output values, in order.
+        output_axes: Permutation that lays the output out as the original graph does; empty for none.
         notes: What lowering took for equal or set aside, in words for people; empty when nothing was.
     """
 
@@ -130,6 +166,8 @@ class IntegerGraph:
     values: Mapping[str, Value]
     input: str
     output: str
+    tail: tuple[HostStep, ...] = ()
+    output_axes: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -154,8 +192,18 @@ class IntegerGraph:
         return self.values[self.output].scale
 
     def output_values(self, words: Words) -> Float[np.ndarray, "..."]:
-        """Output words as real values, float64, any leading axes."""
-        return np.asarray(words.astype(np.float64) * self.output_scale)
+        """Output words as real values: scale, then the host's float tail.
+
+        Args:
+            words: Output words, samples first.
+
+        Returns:
+            float64, samples first, laid out as the original graph's output.
+        """
+        values = run_tail(self.tail, np.asarray(words.astype(np.float64) * self.output_scale))
+        if not self.output_axes:
+            return values
+        return values.transpose(0, *(axis + 1 for axis in self.output_axes))
 
     def quantize_inputs(self, values: np.ndarray) -> Words:
         """Turn real inputs into input words, in float64, as every executor will get them.
@@ -163,23 +211,27 @@ class IntegerGraph:
         Args:
             values: Real numbers of any numeric type, shape (samples, *input shape); anything else is refused here.
 
+        Returns:
+            Words, samples first, channels last.
+
         Raises:
             InputError: wrong shape, a non-numeric type, NaN or infinity, naming the first index.
         """
         _require_inputs(values, self.values[self.input].shape)
-        node = self.quantizer
-        ratio = np.asarray(values, np.float64) / node.scale
-        rounded = np.rint(ratio) if node.rounding == "half_even" else np.floor(ratio)
-        return np.clip(rounded, node.format.quantizer_minimum, node.format.maximum).astype(np.int64)
+        return quantize(self.quantizer, values)
 
-    def consumer_of(self, value: str) -> Node | None:
-        """The node that reads a value, ``None`` for the output."""
-        return next((node for node in self.nodes if node.input == value), None)
+    def producer_of(self, value: str) -> Node:
+        """The node that computes a value."""
+        return next(node for node in self.nodes if node.output == value)
+
+    def consumers_of(self, value: str) -> tuple[Node, ...]:
+        """The nodes that read a value, in data order; none for the output of a chain."""
+        return tuple(node for node in self.nodes if value in inputs_of(node))
 
     def owner_of(self, tensor: str) -> Node:
         """The node that uses a stored tensor."""
         for node in self.nodes:
-            if isinstance(node, MatMul) and tensor in (node.weight, node.bias):
+            if tensor in tensors_of(node):
                 return node
         raise self.unknown_tensor(tensor)
 

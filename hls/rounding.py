@@ -1,4 +1,4 @@
-"""Integer shifts and multiplications with a named rounding: what the hardware's requantizers do.
+"""Integer shifts with a named rounding: what the hardware's requantizers do.
 
 Every function here is exact on int64 words and never touches a float. Source: QONNX ``IntQuant`` v1 (ROUND is ties to
 even, FLOOR is toward minus infinity); AMD UG1399, ``AP_RND_CONV`` and ``AP_TRN``.
@@ -28,6 +28,8 @@ def shift_right(words: Words, shift: int, rounding: Rounding) -> Words:
     words = words.astype(np.int64, copy=False)
     if shift <= 0:
         return np.asarray(np.left_shift(words, -shift))
+    if shift > 63:  # at most half a unit is left, and a tie goes to 0
+        return np.asarray(np.zeros_like(words) if rounding == "half_even" else np.right_shift(words, 63))
     floor = np.right_shift(words, shift)
     if rounding == "floor":
         return np.asarray(floor)

@@ -20,9 +20,10 @@ from hls.errors import FormatError, RunDirectoryError
 from hls.files import atomic_write
 from hls.formats import WordFormat
 from hls.graph import IntegerGraph, StoredTensor, Value
+from hls.host import HostStep
 from hls.nodes import Node
 
-STRUCTURE_VERSION = "edgeval.network/1"
+STRUCTURE_VERSION = "edgeval.network/2"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time in every member keeps equal networks equal as files
 
 
@@ -32,6 +33,8 @@ class _TensorEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     shape: tuple[int, ...]
     scale: float | tuple[float, ...]
     widen: int | tuple[int, ...]
+    zero_point: int | tuple[int, ...]
+    channel_axis: int
     words_sha256: str
 
 
@@ -49,6 +52,8 @@ class _Structure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     nodes: tuple[Node, ...]
     tensors: tuple[_TensorEntry, ...]
     values: tuple[_ValueEntry, ...]
+    tail: tuple[HostStep, ...]
+    output_axes: tuple[int, ...]
     notes: tuple[str, ...]
 
 
@@ -128,6 +133,8 @@ def _structure(graph: IntegerGraph) -> _Structure:
                 shape=t.words.shape,
                 scale=_plain(t.scale),
                 widen=_plain(t.widen),
+                zero_point=_plain(t.zero_point),
+                channel_axis=t.channel_axis,
                 words_sha256=_sha256(t.words),
             )
             for t in graph.tensors.values()
@@ -136,6 +143,8 @@ def _structure(graph: IntegerGraph) -> _Structure:
             _ValueEntry(name=name, shape=v.shape, format=v.format, scale=_plain(v.scale))
             for name, v in graph.values.items()
         ),
+        tail=graph.tail,
+        output_axes=graph.output_axes,
         notes=graph.notes,
     )
 
@@ -145,6 +154,8 @@ def _graph(structure: _Structure, words: dict[str, np.ndarray]) -> IntegerGraph:
         nodes=structure.nodes,
         input=structure.input,
         output=structure.output,
+        tail=structure.tail,
+        output_axes=structure.output_axes,
         notes=structure.notes,
         tensors={
             e.name: StoredTensor(
@@ -153,6 +164,8 @@ def _graph(structure: _Structure, words: dict[str, np.ndarray]) -> IntegerGraph:
                 format=e.format,
                 scale=np.asarray(e.scale, np.float64),
                 widen=np.asarray(e.widen, np.int64),
+                zero_point=np.asarray(e.zero_point, np.int64),
+                channel_axis=e.channel_axis,
             )
             for e in structure.tensors
         },

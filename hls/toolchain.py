@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -41,6 +42,20 @@ def find_compiler() -> Tool:
             remedy="install g++ (Debian: apt install g++; conda: gxx), or set EDGEVAL_CXX to a compiler",
         )
     return Tool(path=Path(found).absolute(), version=version_line([found, "--version"]))
+
+
+def processor_flags(table: Path = Path("/proc/cpuinfo")) -> str:
+    """What tells apart processors that ``-march=native`` compiles for: model and instruction sets.
+
+    Where the system has no such table, its own name of the processor.
+    """
+    try:
+        lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    wanted = ("vendor_id", "cpu family", "model", "model name", "flags", "CPU part", "Features")
+    found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return "\n".join(f"{name}: {found[name]}" for name in wanted if name in found) or platform.processor()
 
 
 def version_line(command: Sequence[str]) -> str:

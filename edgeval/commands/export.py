@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from edgeval.records import ExportRecord
-from edgeval.report.text import metric_text, percent, write_json, write_line, write_table
+from edgeval.records import ExportRecord, OwnModel
+from edgeval.report.text import metric_text, percent, words_text, write_json, write_line, write_table
 from edgeval.run_directory import RunDirectory
 from hls.errors import UsageError
 from hls.hls4ml_flow.options import Backend, IoType, ProjectOptions, Strategy, load_overrides
@@ -21,20 +22,30 @@ class ExportConfig:
     """Options of ``edgeval export``."""
 
     run: Path
-    """Run directory, or a QONNX file."""
+    """Run directory, a QONNX file, or package.module:factory of a Brevitas module."""
     _: KW_ONLY
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
-    """Run directory to make of a QONNX file."""
+    """Run directory to make of a QONNX file or module."""
     inputs: Path | None = None
-    """For a QONNX file: .npz with `inputs` and, optionally, `labels`."""
+    """For a QONNX file or module: .npz with `inputs` and, optionally, `labels`."""
     task: Literal["classification", "regression"] | None = None
-    """For a QONNX file: what its outputs mean."""
+    """For a QONNX file or module: what its outputs mean."""
+    input_format: str | None = None
+    """For a QONNX file that never quantizes its input: format of its words, fixed<W,I>."""
+    strict: bool = False
+    """Refuse float constants that would have to be rounded to the scale of a sum."""
     metric: str | None = None
-    """For a QONNX file: accuracy, rmse or mae."""
+    """For a QONNX file or module: accuracy, rmse or mae."""
+    checkpoint: Path | None = None
+    """For a module: its weights, safetensors or a torch state dict; the factory's own if left out."""
+    factory_args: str | None = None
+    """For a module: keyword arguments of its factory, as JSON."""
+    exporter: Literal["dynamo", "torchscript"] | None = None
+    """For a module: torch exporter to use; the first that is right if left out."""
     backend: Backend = "Vitis"
     """hls4ml back end."""
-    io_type: IoType = "io_parallel"
-    """How layers are connected."""
+    io_type: IoType | None = None
+    """How layers are connected; if left out, streams for large images and whole arrays otherwise."""
     strategy: Strategy = "Latency"
     """hls4ml's implementation of matrix products."""
     reuse_factor: int = 1
@@ -45,6 +56,12 @@ class ExportConfig:
     """FPGA part; the back end's default if left out."""
     config: Path | None = None
     """YAML file with overrides in hls4ml's configuration format."""
+    flow: Literal["exact", "native"] = "exact"
+    """Whose hls4ml project: ours, or what hls4ml makes of the graph itself."""
+    default_precision: str | None = None
+    """For the native flow: hls4ml's default precision, fixed<16,6> if left out."""
+    project: Path | None = None
+    """An existing hls4ml project folder to judge, in place of a new one."""
     seed: int = 0
     """Seed of the samples made where a QONNX file comes without --inputs."""
     json: bool = False
@@ -52,9 +69,22 @@ class ExportConfig:
 
 
 def export(config: ExportConfig) -> int:
-    """Export a run (or a QONNX file): QONNX, integer network, hls4ml project; print formats layer by layer."""
-    from edgeval.pipeline import GraphOptions, export_run, import_graph
+    """Export a run, QONNX file or module: QONNX, integer network, hls4ml project; print formats layer by layer."""
+    from edgeval.native_export import native_request
+    from edgeval.pipeline import export_run
 
+    native = native_request(
+        flow=config.flow,
+        project=config.project,
+        config=config.config,
+        default_precision=config.default_precision,
+        backend=config.backend,
+        io_type=config.io_type,
+        strategy=config.strategy,
+        reuse_factor=config.reuse_factor,
+        clock_period=config.clock_period,
+        part=config.part,
+    )
     options = ProjectOptions(
         backend=config.backend,
         io_type=config.io_type,
@@ -62,23 +92,10 @@ def export(config: ExportConfig) -> int:
         reuse_factor=config.reuse_factor,
         clock_period=config.clock_period,
         part=config.part,
-        overrides={} if config.config is None else load_overrides(config.config),
+        overrides={} if config.config is None or native is not None else load_overrides(config.config),
     )
-    if config.run.is_file():
-        if config.output is None:
-            raise UsageError(
-                found="a QONNX file without --output",
-                allowed="--output RUN for a file, nothing for a run directory",
-                where="edgeval export",
-                remedy="add -o RUN",
-            )
-        run = RunDirectory(config.output)
-        graph_options = GraphOptions(inputs=config.inputs, task=config.task, metric=config.metric, seed=config.seed)
-        import_graph(config.run, run, graph_options)
-    else:
-        _refuse_file_options(config)
-        run = RunDirectory(config.run)
-    record = export_run(run, options)
+    run = _run_of(config)
+    record = export_run(run, options, strict=config.strict, native=native)
     if config.json:
         write_json(record)
     else:
@@ -86,42 +103,103 @@ def export(config: ExportConfig) -> int:
     return 0
 
 
-def _refuse_file_options(config: ExportConfig) -> None:
-    given = {"--output": config.output, "--inputs": config.inputs, "--task": config.task, "--metric": config.metric}
+def _run_of(config: ExportConfig) -> RunDirectory:
+    """The run that is meant, made first where a file or a module is given."""
+    is_factory = ":" in str(config.run) and not config.run.exists()
+    if not is_factory:
+        given = {
+            "--checkpoint": config.checkpoint,
+            "--factory-args": config.factory_args,
+            "--exporter": config.exporter,
+        }
+        _refuse(given, config.run, "package.module:factory", "leave it out for a file or a run directory")
+    if not is_factory and not config.run.is_file():
+        given = {"--output": config.output, "--inputs": config.inputs, "--task": config.task, "--metric": config.metric}
+        remedy = "leave it out for a run directory, or check the path of the file"
+        _refuse(given, config.run, "a QONNX file that exists, or package.module:factory", remedy)
+        return RunDirectory(config.run)
+    if config.output is None:
+        raise UsageError(
+            found=f"a {'module' if is_factory else 'QONNX file'} without --output",
+            allowed="--output RUN for a file or module, nothing for a run directory",
+            where="edgeval export",
+            remedy="add -o RUN",
+        )
+    from edgeval.importing import GraphOptions, import_graph
+
+    run = RunDirectory(config.output)
+    options = GraphOptions(
+        inputs=config.inputs, task=config.task, metric=config.metric, input_format=config.input_format, seed=config.seed
+    )
+    if is_factory:
+        from edgeval.own_model import ModuleSource, import_module, parse_arguments
+
+        source = ModuleSource(
+            factory=str(config.run),
+            arguments=parse_arguments(config.factory_args),
+            checkpoint=config.checkpoint,
+            exporter=config.exporter,
+        )
+        origin = import_module(source, run, options).own_model
+        if origin is not None and not config.json:
+            _write_origin(origin)
+    else:
+        import_graph(config.run, run, options)
+    return run
+
+
+def _refuse(given: Mapping[str, object], run: Path, owner: str, remedy: str) -> None:
     for option, value in given.items():
         if value is not None:
             raise UsageError(
-                found=f"{option} {value} with {config.run}",
-                allowed=f"{option} only with a QONNX file that exists",
+                found=f"{option} {value} with {run}",
+                allowed=f"{option} only with {owner}",
                 where="edgeval export",
-                remedy="leave it out for a run directory, or check the path of the file",
+                remedy=remedy,
             )
+
+
+def _write_origin(origin: OwnModel) -> None:
+    weights = (
+        "no checkpoint: the factory's own weights" if origin.checkpoint is None else f"weights of {origin.checkpoint}"
+    )
+    write_line(f"{origin.factory}, {weights}")
+    if origin.passed_over:
+        write_line(f"not exported by {origin.passed_over}")
+    write_line(
+        f"exported by {origin.exporter}; executed, the QONNX file gives what the module gives on "
+        f"{origin.samples - origin.differing:,} of {origin.samples:,} samples: largest difference "
+        f"{origin.max_error:.3g}, tolerance {origin.tolerance:.3g}"
+    )
+    for note in origin.notes:
+        write_line(f"note: {note}")
 
 
 def _write(record: ExportRecord, run: RunDirectory) -> None:
     witness = record.qonnx
-    if witness.unexplained is None:
+    if witness.skipped is not None:
         write_line(
-            "QONNX is no witness here: an accumulator was narrowed and wraps, which a float execution does not; "
+            f"QONNX in float32 is no witness here: {witness.skipped}; "
             f"largest difference {witness.max_error_lsb:.3g} LSB"
         )
     else:
         write_line(
-            f"QONNX agrees with the integer network: largest difference {witness.max_error_lsb:.3g} LSB, "
-            f"{witness.explained} samples at a rounding boundary, {witness.unexplained} unexplained"
+            f"QONNX in float32 agrees with the integer network: {words_text(witness)}; "
+            f"largest difference {witness.max_error_lsb:.3g} LSB of the output"
         )
     write_table(
-        ["layer", "form", "output", "weights", "bias", "accumulator", "arithmetic", "words", "zero"],
+        ["layer", "form", "shape", "output", "weights", "bias", "accumulator", "arithmetic", "words", "zero"],
         [
             [
                 row.name,
                 row.form,
+                "×".join(map(str, row.shape)),
                 row.output_format,
                 row.weight_format,
                 row.bias_format,
                 f"{row.accumulator_bits} bits" if row.accumulator_bits else "",
                 row.arithmetic,
-                f"{row.weights:,}" if row.weights else "",
+                f"{row.weights or row.constants:,}" if row.weights or row.constants else "",
                 percent(row.zero_share) if row.weights else "",
             ]
             for row in record.layers
@@ -132,6 +210,8 @@ def _write(record: ExportRecord, run: RunDirectory) -> None:
     if witness.network_metric is not None:
         write_line(f"integer network: {metric_text(witness.network_metric)}")
     if record.refused is None:
-        write_line(f"hls4ml project ({record.backend}, {record.io_type}) in {run.project}")
+        folder = run.project if record.flow == "exact" else run.native
+        kind = {"exact": "", "native": "native ", "project": "existing "}[record.flow]
+        write_line(f"{kind}hls4ml project ({record.backend}, {record.io_type}) in {folder}")
     else:
         write_line(f"no hls4ml project: {record.refused}")

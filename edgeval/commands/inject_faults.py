@@ -27,6 +27,8 @@ class InjectConfig:
     """For a QONNX file: what its outputs mean."""
     metric: str | None = None
     """For a QONNX file: accuracy, rmse or mae."""
+    input_format: str | None = None
+    """For a QONNX file that never quantizes its input: format of its words, fixed<W,I>."""
     faults: FaultOptions = FaultOptions()  # noqa: RUF009  # frozen: one default for all is what is meant
     """Which faults, and how they are judged."""
     json: bool = False
@@ -35,11 +37,19 @@ class InjectConfig:
 
 def inject_faults(config: InjectConfig) -> int:
     """Flip stored bits one at a time and report masked, tolerable and critical faults, layer by bit."""
+    from edgeval.importing import GraphOptions
     from edgeval.injection import inject_run
-    from edgeval.pipeline import GraphOptions, opened_run
+    from edgeval.pipeline import opened_run
 
     with opened_run(
-        config.run, GraphOptions(inputs=config.inputs, task=config.task, metric=config.metric, seed=config.faults.seed)
+        config.run,
+        GraphOptions(
+            inputs=config.inputs,
+            task=config.task,
+            metric=config.metric,
+            input_format=config.input_format,
+            seed=config.faults.seed,
+        ),
     ) as run:
         record = inject_run(run, config.faults, config.inputs if config.run.is_dir() else None)
     if config.json:

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 import msgspec
 from cyclopts import Parameter
 
+from edgeval.architecture import Architecture
 from edgeval.report.text import write_json, write_table
 from edgeval.targets import TARGETS, Target
 
@@ -20,13 +21,13 @@ class TargetRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     metric: str
     unit: str
     direction: str
-    widths: tuple[int, ...]
+    architecture: Architecture
     input_bits: int
     licence: str
     source: str
 
 
-class TargetsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.targets/1"):
+class TargetsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.targets/2"):
     """What ``edgeval targets --json`` prints."""
 
     targets: tuple[TargetRow, ...]
@@ -56,7 +57,7 @@ def targets(config: TargetsConfig = TargetsConfig()) -> int:
                 row.title,
                 row.task,
                 f"{row.metric} ({row.unit}, {row.direction} is better)",
-                "-".join(map(str, row.widths)),
+                row.architecture.text,
                 f"{row.input_bits} bit",
                 row.licence,
             ]
@@ -74,7 +75,7 @@ def _row(target: Target) -> TargetRow:
         metric=target.metric.name,
         unit=target.metric.unit,
         direction=target.metric.direction,
-        widths=(target.feature_count, *target.hidden_widths, target.output_count),
+        architecture=target.architecture,
         input_bits=target.input_format.width_bits,
         licence=target.origin.licence,
         source=target.origin.source,

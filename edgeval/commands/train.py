@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from edgeval.fingerprint import differences, digest_arrays, make_fingerprint
+from edgeval.fingerprint import differences, digest_arrays, digest_file, make_fingerprint
 from edgeval.progress import progress, say
-from edgeval.records import Complexity, Recipe, RunRecord
+from edgeval.records import Complexity, Recipe, RunRecord, Standardisation
 from edgeval.report.text import metric_text, percent, write_json, write_line
 from edgeval.run_directory import RunDirectory, Samples
-from edgeval.targets import find_target
+from edgeval.targets import find_target, with_data
+from hls.errors import InputError
 
 
 @Parameter(name="*")
@@ -27,6 +28,8 @@ class TrainConfig:
     _: KW_ONLY
     output: Annotated[Path, Parameter(name=["--output", "-o"])]
     """Run directory to make."""
+    data: Path | None = None
+    """Data file of a target that brings none: jets."""
     weight_bits: int = 6
     """Bits of a weight word, 2 to 16."""
     activation_bits: int = 6
@@ -34,11 +37,11 @@ class TrainConfig:
     scales: Literal["po2", "float"] = "po2"
     """Power-of-two scales (shifts) or any scales (multipliers)."""
     per_channel: bool = False
-    """One weight scale a neuron instead of one a layer."""
+    """One weight scale a neuron or channel instead of one a layer."""
     sparsity: float = 0.0
     """Share of the weights to prune, 0 up to 1."""
     prune: Literal["magnitude", "structured"] = "magnitude"
-    """Smallest weights to zero, or whole neurons removed."""
+    """Smallest weights to zero, or whole neurons of a perceptron removed."""
     epochs: int | None = None
     """Quantized epochs, after at most twice as many in float; the target's own defaults if left out."""
     seed: int = 0
@@ -73,14 +76,16 @@ def finished_run(run: RunDirectory, config: TrainConfig) -> RunRecord | None:
     if not run.run_file.exists():
         raise run.occupied("a file or folder that is no run")
     record = run.run_record()
-    wanted = _fingerprint(config, record.fingerprint.digests)
+    # What came out of the run is not asked for again; the data file that goes in is.
+    kept = {name: digest for name, digest in record.fingerprint.digests.items() if name != "file"}
+    wanted = _fingerprint(config, kept | _file_digest(config))
     if changes := differences(record.fingerprint, wanted):
         raise run.occupied(f"another run ({'; '.join(changes)})")
     return record
 
 
 def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
-    target = find_target(config.target)
+    target = with_data(find_target(config.target), config.data)
     # torch is imported here and not above: `edgeval --help` has to answer at once.
     from edgeval import quantize
     from edgeval.compare import metric_value
@@ -95,6 +100,7 @@ def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
         sparsity=config.sparsity,
         prune=config.prune,
     )
+    file_digest = _file_digest(config)
     started = time.monotonic()
     with progress(f"training {target.name}") as advance:
         trained = train_target(
@@ -104,7 +110,7 @@ def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
     save_weights(trained.quantized_model, run)
     run.save_samples(Samples(inputs=test.inputs, labels=test.labels, float_outputs=trained.float_outputs))
     record = RunRecord(
-        fingerprint=_fingerprint(config, _digests(trained)),
+        fingerprint=_fingerprint(config, _digests(trained) | file_digest),
         source=target.name,
         title=target.title,
         task=target.task,
@@ -113,7 +119,8 @@ def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
         direction=target.metric.direction,
         samples=len(test.inputs),
         recipe=Recipe(**asdict(trained.recipe)),
-        widths=trained.widths,
+        architecture=trained.architecture,
+        standardisation=_standardisation(trained),
         float_metric=metric_value(target.metric, trained.float_metric),
         quantized_metric=metric_value(target.metric, trained.quantized_metric),
         complexity=Complexity(
@@ -142,6 +149,25 @@ def _fingerprint(config: TrainConfig, digests: dict[str, str]) -> Any:
         "epochs": config.epochs,
     }
     return make_fingerprint("train", configuration, seeds={"train": config.seed}, digests=digests)
+
+
+def _file_digest(config: TrainConfig) -> dict[str, str]:
+    """Digest of the user's data file, if there is one; its path stays out, so that a run and its data can be moved."""
+    if config.data is None:
+        return {}
+    try:
+        return {"file": digest_file(config.data)}
+    except OSError as error:
+        raise InputError(
+            found=error.strerror or str(error), allowed="a readable file", where=str(config.data), remedy="check --data"
+        ) from error
+
+
+def _standardisation(trained: Any) -> Standardisation | None:
+    scaling = trained.splits.standardisation
+    if scaling is None:
+        return None
+    return Standardisation(mean=tuple(scaling.mean.tolist()), deviation=tuple(scaling.deviation.tolist()))
 
 
 def _digests(trained: Any) -> dict[str, str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from edgeval.architecture import Architecture
+from edgeval.diagnosis_record import Diagnosis
 from edgeval.fingerprint import identity
 from edgeval.records import (
     CompareRecord,
@@ -47,7 +49,7 @@ def overview(view: RunView, anchor: str) -> Markup:
         anchor,
         "Overview",
         verdict_banner(view.compare),
-        element("p", subject, recipe_sentence(run.recipe, run.widths), class_="lead"),
+        element("p", subject, recipe_sentence(run.recipe, run.architecture), class_="lead"),
         definitions([*_metrics(run), *_size(run.complexity)], "figures-of-merit"),
     )
 
@@ -73,9 +75,9 @@ def verdict_banner(record: CompareRecord | None) -> Markup:
     )
 
 
-def recipe_sentence(recipe: Recipe | None, widths: Sequence[int]) -> Markup:
+def recipe_sentence(recipe: Recipe | None, architecture: Architecture | None) -> Markup:
     """How the network was quantized, in one sentence or two."""
-    shape = f"Layers {' → '.join(count(width) for width in widths)}. " if widths else ""
+    shape = f"{_layers_text(architecture)}. " if architecture else ""
     if recipe is None:
         return join(shape, "A third-party graph, taken as it is.")
     scales = {"po2": "power-of-two", "float": "float"}[recipe.scales]
@@ -85,6 +87,11 @@ def recipe_sentence(recipe: Recipe | None, widths: Sequence[int]) -> Markup:
         f"{shape}{recipe.weight_bits}-bit weights, {recipe.activation_bits}-bit activations, "
         f"{recipe.bias_bits}-bit biases, {scales} scales {spread}{pruned}."
     )
+
+
+def _layers_text(architecture: Architecture) -> str:
+    widths = architecture.perceptron_widths
+    return f"Layers {' → '.join(count(width) for width in widths)}" if widths else f"Layers: {architecture.text}"
 
 
 def layers(record: ExportRecord | None, anchor: str) -> Markup:
@@ -231,7 +238,7 @@ def _errors(caption: str, references: Sequence[ErrorStatistics]) -> Child:
     if not references:
         return ""
     header = ["Reference", "Largest error", "Mean error", "Largest, in LSB", "Decisions equal"]
-    header += ["Its metric", "Network's metric", "Explained", "Unexplained"]
+    header += ["Its metric", "Network's metric", "Words compared", "Explained", "Unexplained", "Not compared because"]
     rows = [
         [
             row.reference,
@@ -240,7 +247,8 @@ def _errors(caption: str, references: Sequence[ErrorStatistics]) -> Child:
             significant(row.max_error_lsb),
             "" if row.decisions_equal is None else percent(row.decisions_equal),
             *("" if m is None else quantity(m.value, m.unit) for m in (row.reference_metric, row.network_metric)),
-            *("" if n is None else count(n) for n in (row.explained, row.unexplained)),
+            *("" if n is None else count(n) for n in (row.words, row.explained, row.unexplained)),
+            row.skipped or "",
         ]
         for row in references
     ]
@@ -250,6 +258,8 @@ def _errors(caption: str, references: Sequence[ErrorStatistics]) -> Child:
 
 def _first_difference(record: CompareRecord) -> Child:
     first = record.first
+    if record.diagnosis is not None:
+        return _diagnosis(record.diagnosis)
     if first is None:
         return ""
     facts: list[tuple[Child, Child]] = [
@@ -260,6 +270,22 @@ def _first_difference(record: CompareRecord) -> Child:
         ("Likely cause", first.cause),
     ]
     return element("div", element("h4", "First difference"), definitions(facts, "facts"), class_="alarm")
+
+
+def _diagnosis(diagnosis: Diagnosis) -> Child:
+    """Why a native project differs, and what mends it."""
+    found = "no number" if diagnosis.found is None else significant(diagnosis.found, 9)
+    verified = "Remedy, verified by running it" if diagnosis.remedy_verified else "Remedy, not verified"
+    facts: list[tuple[Child, Child]] = [
+        ("Layer", join(code(diagnosis.layer), " (hls4ml layer ", code(diagnosis.hls_layer), ")")),
+        ("Sample, position", ", ".join(count(index) for index in diagnosis.index)),
+        ("Native project", join(found, " in ", code(diagnosis.found_format))),
+        ("Integer network", join(significant(diagnosis.expected, 9), " in ", diagnosis.expected_format)),
+        ("Cause", join(code(diagnosis.cause), ": ", diagnosis.explanation)),
+        ("Evidence", diagnosis.evidence),
+        (verified, diagnosis.remedy),
+    ]
+    return element("div", element("h4", "Diagnosis"), definitions(facts, "facts"), class_="alarm")
 
 
 def _audit(findings: Sequence[str]) -> Child:

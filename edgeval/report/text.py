@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edgeval.records import MetricValue, to_json
+from edgeval.records import ErrorStatistics, MetricValue, to_json
 
 
 def write_json(record: msgspec.Struct) -> None:
@@ -53,6 +53,14 @@ def metric_text(metric: MetricValue) -> str:
     if metric.unit == "fraction":
         return f"{metric.name} {percent(metric.value)}"
     return f"{metric.name} {metric.value:.3f} {metric.unit}"
+
+
+def words_text(witness: ErrorStatistics) -> str:
+    """How the quantized words of a float32 execution compare with the network's."""
+    compared, explained, unexplained = witness.words or 0, witness.explained or 0, witness.unexplained or 0
+    if not explained and not unexplained:
+        return f"all {compared:,} quantized words equal"
+    return f"of {compared:,} quantized words {explained:,} differ by float rounding, {unexplained:,} unexplained"
 
 
 def metric_change_text(change: float, unit: str) -> str:

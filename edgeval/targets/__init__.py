@@ -5,8 +5,13 @@ Importing this loads neither torch nor scikit-learn nor RDKit: each target impor
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edgeval.targets.digits import DIGITS
 from edgeval.targets.freesolv import FREESOLV
+from edgeval.targets.jets import JETS
+from edgeval.targets.mnist import MNIST, MNIST_MLP
+from edgeval.targets.protocol import FileTarget as FileTarget
 from edgeval.targets.protocol import InputFormat as InputFormat
 from edgeval.targets.protocol import Split as Split
 from edgeval.targets.protocol import Splits as Splits
@@ -16,6 +21,9 @@ from hls.errors import UsageError
 TARGETS: dict[str, Target] = {
     "digits": DIGITS,
     "freesolv": FREESOLV,
+    "jets": JETS,
+    "mnist": MNIST,
+    "mnist-mlp": MNIST_MLP,
 }
 
 
@@ -26,7 +34,7 @@ def find_target(name: str) -> Target:
         UsageError: there is none.
 
     Example:
-        >>> find_target("digits").output_count
+        >>> find_target("digits").architecture.output_count
         10
     """
     if name not in TARGETS:
@@ -37,3 +45,26 @@ def find_target(name: str) -> Target:
             remedy="choose one of these, or export your own model.onnx with --inputs",
         )
     return TARGETS[name]
+
+
+def with_data(target: Target, path: Path | None) -> Target:
+    """A target that reads its data from the user's file.
+
+    Args:
+        target: Which.
+        path: The file; ``None`` leaves the target as it is.
+
+    Raises:
+        UsageError: a file for a target that brings its own data.
+    """
+    if path is None:
+        return target
+    if not isinstance(target, FileTarget):
+        takers = [name for name, item in TARGETS.items() if isinstance(item, FileTarget)]
+        raise UsageError(
+            found=f"{path} for {target.name}",
+            allowed=f"a data file for {', '.join(takers)} only; {target.name} brings its own data",
+            where="--data",
+            remedy="leave it out",
+        )
+    return target.with_data(path)

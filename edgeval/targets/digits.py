@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from edgeval.architecture import Architecture, perceptron
 from edgeval.metrics import ACCURACY, Metric
 from edgeval.targets.protocol import InputFormat, Loss, Origin, Splits, Task, TrainingDefaults, random_splits
 
@@ -15,6 +16,8 @@ PIXEL_LEVELS_LOG2 = 4
 
 PIXEL = InputFormat(width_bits=5, signed=False, scale_log2=-PIXEL_LEVELS_LOG2)
 """Five bits, because 16 itself occurs: four would clip it."""
+
+NETWORK = perceptron((64, 64, 32, 10))
 
 TRAINING = TrainingDefaults(
     float_epochs=120,
@@ -45,9 +48,7 @@ class Digits:
     metric: Metric = ACCURACY
     loss: Loss = "cross_entropy"
     input_format: InputFormat = PIXEL
-    feature_count: int = 64
-    hidden_widths: tuple[int, ...] = (64, 32)
-    output_count: int = 10
+    architecture: Architecture = NETWORK
     training: TrainingDefaults = TRAINING
     origin: Origin = ORIGIN
 

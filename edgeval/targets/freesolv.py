@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float32
 
+from edgeval.architecture import Architecture, perceptron
 from edgeval.metrics import Metric, rmse
 from edgeval.targets.protocol import InputFormat, Loss, Origin, Splits, Task, TrainingDefaults, random_splits
 from edgeval.wheel_data import WheelMember, wheel_member
@@ -30,6 +31,8 @@ TABLE = WheelMember(
 ERROR = rmse("kcal/mol")
 
 FINGERPRINT_BIT = InputFormat(width_bits=1, signed=False, scale_log2=0)
+
+NETWORK = perceptron((FINGERPRINT_BITS, 64, 32, 1))
 
 TRAINING = TrainingDefaults(
     float_epochs=120,
@@ -60,9 +63,7 @@ class FreeSolv:
     metric: Metric = ERROR
     loss: Loss = "mse"
     input_format: InputFormat = FINGERPRINT_BIT
-    feature_count: int = FINGERPRINT_BITS
-    hidden_widths: tuple[int, ...] = (64, 32)
-    output_count: int = 1
+    architecture: Architecture = NETWORK
     training: TrainingDefaults = TRAINING
     origin: Origin = ORIGIN
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Real
+from jaxtyping import Float32, Float64, Int64, Real
 
+from edgeval.architecture import Architecture
 from edgeval.metrics import Metric
 from hls.errors import InputError
 
@@ -60,21 +62,40 @@ class Split:
     """Samples of one part of the data.
 
     Attributes:
-        inputs: Real values, shape (samples, features).
+        inputs: Real values, shape (samples, features) or (samples, channels, height, width).
         labels: Class numbers (int64) or target values (float64), shape (samples,).
     """
 
-    inputs: Float32[np.ndarray, "samples features"]
+    inputs: Float32[np.ndarray, "samples ..."]
     labels: LabelArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standardisation:
+    """What the host does to measured features before they become input words: (feature - mean) / deviation.
+
+    Attributes:
+        mean: Of each feature, in its own unit, shape (features,).
+        deviation: Standard deviation of each feature, above 0, shape (features,).
+    """
+
+    mean: Float64[np.ndarray, " features"]
+    deviation: Float64[np.ndarray, " features"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Splits:
-    """Three disjoint parts: to fit, to choose by, to judge by."""
+    """Three disjoint parts: to fit, to choose by, to judge by.
+
+    Attributes:
+        standardisation: What was done to the features of all parts, by statistics of the training part alone; ``None``
+            where the inputs are what the sensor delivers.
+    """
 
     train: Split
     validation: Split
     test: Split
+    standardisation: Standardisation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,16 +167,8 @@ class Target(Protocol):
         """Words that the sensor delivers; they hold the inputs without loss."""
 
     @property
-    def feature_count(self) -> int:
-        """Inputs of the network."""
-
-    @property
-    def hidden_widths(self) -> tuple[int, ...]:
-        """Neurons of each hidden layer before any structured pruning."""
-
-    @property
-    def output_count(self) -> int:
-        """Outputs of the network."""
+    def architecture(self) -> Architecture:
+        """The network before any structured pruning."""
 
     @property
     def training(self) -> TrainingDefaults:
@@ -173,8 +186,20 @@ class Target(Protocol):
         """
 
 
+@runtime_checkable
+class FileTarget(Target, Protocol):
+    """A target whose data the user brings in a file, because they are too large to come along."""
+
+    def with_data(self, path: Path) -> Target:
+        """The same target, reading this file.
+
+        Args:
+            path: The data file; read by ``splits``, not before.
+        """
+
+
 def random_splits(
-    inputs: Float32[np.ndarray, "samples features"],
+    inputs: Float32[np.ndarray, "samples ..."],
     labels: LabelArray,
     *,
     shares: tuple[float, float],
@@ -183,7 +208,7 @@ def random_splits(
     """Split samples at random into train, validation and test.
 
     Args:
-        inputs: Real values, shape (samples, features).
+        inputs: Real values, samples first.
         labels: One label a sample, shape (samples,).
         shares: Shares of train and validation, each rounded to whole samples; the rest is test.
         seed: Seed of the permutation.
@@ -191,17 +216,30 @@ def random_splits(
     Raises:
         InputError: a part would be empty.
     """
-    train_count, validation_count = (round(share * len(inputs)) for share in shares)
-    if min(train_count, validation_count, len(inputs) - train_count - validation_count) < 1:
+    train, validation, test = (
+        Split(inputs=inputs[chosen], labels=labels[chosen]) for chosen in random_parts(len(inputs), shares, seed)
+    )
+    return Splits(train=train, validation=validation, test=test)
+
+
+def random_parts(count: int, shares: tuple[float, float], seed: int) -> list[Int64[np.ndarray, " part"]]:
+    """Which samples ``random_splits`` puts into train, validation and test, as indices in random order.
+
+    Args:
+        count: Samples in all.
+        shares: Shares of train and validation, each rounded to whole samples; the rest is test.
+        seed: Seed of the permutation.
+
+    Raises:
+        InputError: a part would be empty.
+    """
+    train_count, validation_count = (round(share * count) for share in shares)
+    if min(train_count, validation_count, count - train_count - validation_count) < 1:
         raise InputError(
-            found=f"{len(inputs)} samples split {shares[0]:g} : {shares[1]:g} : rest",
+            found=f"{count} samples split {shares[0]:g} : {shares[1]:g} : rest",
             allowed="at least one sample in each part",
             where="random split",
             remedy="give more samples or other shares",
         )
-    order = np.random.default_rng(seed).permutation(len(inputs))
-    train, validation, test = (
-        Split(inputs=inputs[chosen], labels=labels[chosen])
-        for chosen in np.split(order, [train_count, train_count + validation_count])
-    )
-    return Splits(train=train, validation=validation, test=test)
+    order = np.random.default_rng(seed).permutation(count)
+    return np.split(order, [train_count, train_count + validation_count])

@@ -1,8 +1,8 @@
 // Words in, words out of an hls4ml C-simulation: the part that is the same for every project.
 //
-// A generated translation unit (hls/csim/shim.py) includes the project's own headers, then this one, and fills in
-// three tables: the weight arrays, the traced layers and the call of the top function. Everything crosses the border
-// as int64 words; hls4ml's fixed-point types only ever see values they hold exactly.
+// A generated translation unit (hls/csim/shim.py) includes the project's own headers, then this one's half for the
+// back end's types (edgeval_bridge_ap.h or edgeval_bridge_ac.h), and fills in two tables and the call of the top
+// function: the weight arrays and the traced layers. Everything crosses the border as int64 words.
 
 #ifndef EDGEVAL_BRIDGE_H_
 #define EDGEVAL_BRIDGE_H_
@@ -23,20 +23,6 @@ extern size_t trace_type_size;
 
 namespace edgeval {
 
-// Raw bits of one element of an ap_fixed or ap_int type, sign-extended.
-template <class T, bool SIGNED>
-int64_t get_word(const void* array, size_t index) {
-    const uint64_t bits = static_cast<const T*>(array)[index].range(T::width - 1, 0).to_uint64();
-    const uint64_t sign = uint64_t{1} << (T::width - 1);
-    return SIGNED && (bits & sign) ? static_cast<int64_t>(bits) - static_cast<int64_t>(sign) * 2
-                                   : static_cast<int64_t>(bits);
-}
-
-template <class T>
-void set_word(void* array, size_t index, int64_t word) {
-    static_cast<T*>(array)[index].range(T::width - 1, 0) = static_cast<uint64_t>(word);
-}
-
 // A weight array of the generated code.
 struct Array {
     void* data;
@@ -45,11 +31,52 @@ struct Array {
     void (*set)(void*, size_t, int64_t);
 };
 
-template <class T, int WIDTH, bool SIGNED>
-Array make_array(T* data, size_t size) {
-    static_assert(T::width == WIDTH, "the generated type is not as wide as the integer network says");
+// WIDTH bits, as the integer network says. raw_of and set_raw, one pair a family of types, know all bits of a type;
+// where hls4ml made it wider than asked for, the bits it has too many lie below.
+template <class T, int WIDTH>
+struct Word {
+    static_assert(T::width == WIDTH || (WIDTH == 1 && T::width == 2), "the generated type has another width");
     static_assert(WIDTH < 64, "a word has to fit the carrier");
-    return Array{data, size, &get_word<T, SIGNED>, &set_word<T>};
+    static const int unused = T::width - WIDTH;
+    static int64_t get(const T& value) { return raw_of(value) >> unused; }
+    static void set(T& value, int64_t word) { set_raw(value, word * (int64_t{1} << unused)); }
+    static int64_t get_at(const void* array, size_t index) { return get(static_cast<const T*>(array)[index]); }
+    static void set_at(void* array, size_t index, int64_t word) { set(static_cast<T*>(array)[index], word); }
+};
+
+template <class T, int WIDTH>
+Array make_array(T* data, size_t size) {
+    return Array{data, size, &Word<T, WIDTH>::get_at, &Word<T, WIDTH>::set_at};
+}
+
+// Ports of the top function that are whole arrays.
+template <int WIDTH, class T>
+void fill(T* port, const int64_t* words, size_t size) {
+    for (size_t i = 0; i < size; i++) Word<T, WIDTH>::set(port[i], words[i]);
+}
+
+template <int WIDTH, class T>
+void drain(const T* port, int64_t* words, size_t size) {
+    for (size_t i = 0; i < size; i++) words[i] = Word<T, WIDTH>::get(port[i]);
+}
+
+// Ports that are streams of PACK, an nnet::array.
+template <class PACK, int WIDTH, class STREAM>
+void fill_stream(STREAM& port, const int64_t* words, size_t size) {
+    for (size_t i = 0; i < size; i += PACK::size) {
+        PACK pack;
+        for (size_t j = 0; j < PACK::size; j++) Word<typename PACK::value_type, WIDTH>::set(pack[j], words[i + j]);
+        port.write(pack);
+    }
+}
+
+template <class PACK, int WIDTH, class STREAM>
+void drain_stream(STREAM& port, int64_t* words, size_t size) {
+    for (size_t i = 0; i < size; i += PACK::size) {
+        const PACK pack = port.read();
+        for (size_t j = 0; j < PACK::size; j++)
+            words[i + j] = Word<typename PACK::value_type, WIDTH>::get(const_cast<PACK&>(pack)[j]);
+    }
 }
 
 // A layer whose result hls4ml's trace hands out as doubles; exact because no word is wider than 53 bits.
@@ -59,12 +86,10 @@ struct Tap {
     int unit_log2;
 };
 
-// Value of one word as the generated code reads it, and back. `ok` turns false where a value is no whole word.
-inline double to_value(int64_t word, int unit_log2) { return std::ldexp(static_cast<double>(word), unit_log2); }
-
-inline int64_t to_word(double value, int unit_log2, bool* ok) {
-    const double scaled = std::ldexp(value, -unit_log2);
-    if (!(std::fabs(scaled) < 9007199254740992.0) || scaled != std::nearbyint(scaled)) {
+// The word of a traced value. `ok` turns false where it is no whole word.
+inline int64_t to_word(double value, double words_a_unit, bool* ok) {
+    const double scaled = value * words_a_unit;
+    if (!(std::fabs(scaled) < 9007199254740992.0) || scaled != static_cast<double>(static_cast<int64_t>(scaled))) {
         *ok = false;
         return 0;
     }
@@ -94,7 +119,15 @@ class Trace {
     void reset() {
         for (auto& buffer : buffers_) buffer.assign(buffer.size(), std::nan(""));
     }
-    const std::vector<double>& operator[](size_t tap) const { return buffers_[tap]; }
+    // The words of one tap; false where one is no whole word.
+    bool read(const Tap& tap, size_t position, int64_t* words) const {
+        bool ok = true;
+        const double words_a_unit = std::ldexp(1.0, -tap.unit_log2);
+        for (size_t i = 0; i < tap.size; i++) words[i] = to_word(buffers_[position][i], words_a_unit, &ok);
+        return ok;
+    }
+    // The values of one tap as they are: of projects whose values need be no words.
+    const std::vector<double>& values(size_t position) const { return buffers_[position]; }
 
   private:
     std::vector<std::vector<double>> buffers_;

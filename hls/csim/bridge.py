@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 
 from hls.csim.build import Build
-from hls.csim.protocol import Answer, Load, Peek, Poke, Request, Run, pack, receive, send, unpack
+from hls.csim.protocol import Answer, Load, PackedWords, Peek, Poke, Request, Run, pack, receive, send, unpack
 from hls.environment import worker_count
 from hls.errors import RunDirectoryError, ToolError, UsageError
 from hls.executor import Execution, require_taps
@@ -32,11 +33,12 @@ class Worker:
     """One process with one loaded library."""
 
     def __init__(self, load: Load) -> None:
+        self.printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hls.csim.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.printed,
         )
         try:
             self.ask(load)
@@ -66,9 +68,12 @@ class Worker:
         """End the process."""
         self.process.kill()
         self.process.communicate()
+        self.printed.close()
 
     def _died(self) -> ToolError:
-        _, errors = self.process.communicate()
+        self.process.communicate()
+        self.printed.seek(0)
+        errors = self.printed.read()
         code = self.process.returncode
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return ToolError(
@@ -117,17 +122,22 @@ class CSimulation:
         requests = [Run(inputs=pack(block), pokes=pokes, taps=tuple(positions)) for block in blocks]
         answers = self._ask_all(requests)
         return Execution(
-            output=np.concatenate([unpack(answer.output) for answer in answers]),
-            taps={tap: np.concatenate([unpack(answer.taps[i]) for answer in answers]) for i, tap in enumerate(taps)},
+            output=self._shaped(self.graph.output, [answer.output for answer in answers]),
+            taps={tap: self._shaped(tap, [answer.taps[i] for answer in answers]) for i, tap in enumerate(taps)},
         )
+
+    def _shaped(self, value: str, parts: list[PackedWords]) -> Words:
+        words = np.concatenate([unpack(part) for part in parts])
+        return words.reshape(len(words), *self.graph.values[value].shape)
 
     def stored_words(self, tensor: str) -> Words:
         """Executor words of a tensor as the loaded library holds them, in the tensor's own order and shape."""
         array = self.manifest.array_of(tensor)
         request = Peek(array=self.manifest.arrays.index(array), size=array.size)
         raw = unpack(self.workers[0].ask(request).output)
-        order = [array.position(index) for index in range(array.size)]
-        return raw[order].reshape(array.shape)
+        words = np.empty(array.size, np.int64)
+        words[array.stored_order()] = raw
+        return words.reshape(array.shape)
 
     def tappable(self) -> tuple[str, ...]:
         """Values the C-simulation can hand out; what hls4ml fused away is not among them."""
@@ -177,10 +187,12 @@ def open_csim(graph: IntegerGraph, build: Build, *, workers: int | None = None) 
         tap_sizes=tuple(tap.size for tap in manifest.taps),
         stack_bytes=_STACK_BASE_BYTES + _STACK_PER_PRODUCT_BYTES * manifest.products_on_stack,
     )
+    count = workers or worker_count()
     started: list[Worker] = []
     try:
-        for _ in range(workers or worker_count()):
-            started.append(Worker(load))
+        # All at once: each reads its weights and runs a sample of zeros, which takes a second for a large image.
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(lambda _: started.append(Worker(load)), range(count)))
         yield CSimulation(graph=graph, manifest=manifest, workers=tuple(started))
     finally:
         for worker in started:
@@ -191,11 +203,10 @@ def poke_of(graph: IntegerGraph, manifest: Manifest, change: WordChange) -> Poke
     """Where and what to write into the C++ for one changed stored word."""
     tensor = graph.tensors[change.tensor]
     array = manifest.array_of(change.tensor)
-    widen = int(tensor.widen.flat[change.index % tensor.widen.size])
     return Poke(
         array=manifest.arrays.index(array),
         position=array.position(change.index),
-        word=change.word << widen,
+        word=tensor.executor_word(change.index, change.word),
     )
 
 

@@ -1,6 +1,7 @@
 """Compile an hls4ml project into a shared library, once: the cache is addressed by content.
 
-The address is a digest of every source file, the bridge, the compiler and the flags, each with its length. Unchanged
+The address is a digest of every source file, the bridge, the compiler, the flags and the processor's instructions
+(the code is for the machine it is built on, and a cache may be shared), each with its length. Unchanged
 means no compile; anything else is another entry. A build happens in a folder of its own and is renamed when whole, so
 an interrupted one is never found.
 """
@@ -16,15 +17,17 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from hls.csim.families import Family, family_of
+from hls.csim.headers import adapt_headers
 from hls.csim.shim import SHIM_FILE, shim_source
 from hls.environment import cache_directory
 from hls.files import write_error
 from hls.hls4ml_flow.manifest import Manifest, load_manifest
-from hls.toolchain import find_compiler, run_tool
+from hls.toolchain import find_compiler, processor_flags, run_tool
 
 LIBRARY_FILE = "libcsim.so"
 _BUILD_TIMEOUT_S = 1800.0
-_FLAGS = ("-O3", "-fPIC", "-std=c++17")
+_FLAGS = ("-O3", "-march=native", "-fPIC", "-std=c++17")
 # ap_types builds its temporaries bit by bit, which the optimiser reports in *our* file once it is inlined there.
 _OUR_WARNINGS = (
     "-Wall", "-Wextra", "-Werror", "-Wno-uninitialized", "-Wno-maybe-uninitialized",
@@ -89,7 +92,12 @@ def _digest(sources: list[tuple[str, Path]], shim: str, compiler: str) -> str:
     digest = hashlib.sha256()
     # The cache's own place counts too: hls4ml reads its weights from a path that is compiled in.
     place = str(cache_directory())
-    parts = {"shim": shim, "compiler": compiler, "flags": " ".join(_FLAGS), "place": place}
+    # So does the code that changes the headers, and what -march=native means here.
+    changes = (Path(__file__).parent / "headers.py").read_text(encoding="utf-8")
+    parts = {
+        "shim": shim, "compiler": compiler, "flags": " ".join(_FLAGS), "place": place, "changes": changes,
+        "processor": processor_flags(),
+    }  # fmt: skip
     texts = [(name, text.encode()) for name, text in parts.items()]
     for name, content in [*texts, *((name, path.read_bytes()) for name, path in sources)]:
         # Lengths keep two different lists of files from reading as one text.
@@ -105,10 +113,13 @@ def _compile_into(entry: Path, project: Path, bridge: Path, shim: str, compiler:
     except OSError as error:
         raise write_error(entry, error) from error
     try:
+        manifest = load_manifest(project)
+        family = family_of(manifest.backend)
         shutil.copytree(project / "firmware", work / "firmware")
+        adapt_headers(work / "firmware", family, bridge)
         (work / SHIM_FILE).write_text(shim, encoding="utf-8")
-        _compile(work, entry, bridge, compiler, load_manifest(project).project)
-        for name in ("firmware/ap_types", "firmware/nnet_utils"):
+        _compile(work, entry, bridge, compiler, manifest.project, family)
+        for name in {"firmware/nnet_utils", *("/".join(name.split("/")[:2]) for name in family.includes)}:
             shutil.rmtree(work / name, ignore_errors=True)
         work.chmod(0o755)
         if entry.exists() and not (entry / LIBRARY_FILE).exists():
@@ -123,9 +134,10 @@ def _compile_into(entry: Path, project: Path, bridge: Path, shim: str, compiler:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _compile(work: Path, entry: Path, bridge: Path, compiler: str, project: str) -> None:
+def _compile(work: Path, entry: Path, bridge: Path, compiler: str, project: str, family: Family) -> None:
     # hls4ml's own headers are system headers here: their warnings are not ours to mend.
-    includes = [f"-I{bridge}", "-isystem", "firmware/ap_types", "-isystem", "firmware", "-isystem", "."]
+    folders = (*family.includes, "firmware", ".")
+    includes = [f"-I{bridge}", *(part for folder in folders for part in ("-isystem", folder))]
     weights = f'-DWEIGHTS_DIR="{entry / "firmware" / "weights"}"'
     common = [compiler, *_FLAGS, *includes, weights, "-c"]
     units = (

@@ -1,7 +1,8 @@
 """The process that loads generated C++: ``python -m hls.csim.worker`` with messages on its standard streams.
 
-Standard output and error of the C++ go to a temporary file that is read after each request; the message stream is a
-duplicate that the C++ never sees. Calls run in a thread whose stack is sized from the project, because hls4ml's dense
+Standard output and error of the C++ go to the temporary file that the bridge gave as standard error: it is read after
+each request, and by the bridge where the C++ ends the process. The message stream is a duplicate that the C++ never
+sees. Calls run in a thread whose stack is sized from the project, because hls4ml's dense
 layers keep all their products on the stack.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from typing import BinaryIO
@@ -128,9 +128,8 @@ def _take_printed(printed_file: BinaryIO) -> str:
 def main() -> None:
     """Separate the message stream from what C++ prints to, then serve."""
     answers = os.fdopen(os.dup(1), "wb")
-    with tempfile.TemporaryFile() as printed_file:
-        os.dup2(printed_file.fileno(), 1)
-        os.dup2(printed_file.fileno(), 2)
+    with os.fdopen(os.dup(2), "w+b", buffering=0) as printed_file:
+        os.dup2(2, 1)
         serve(sys.stdin.buffer, answers, printed_file)
 
 

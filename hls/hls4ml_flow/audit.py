@@ -1,13 +1,14 @@
 """Static audit: do the files hls4ml wrote hold the integer network's words? Seconds, no compiler, nothing runs.
 
 hls4ml 1.3.0 is known to write corrupted binary weights without a word. Here every written weight is decoded, from the
-text file the C-simulation reads *and* from the header synthesis reads, and compared with the stored words; the types
-in ``defines.h`` are compared with the manifest.
+text file the C-simulation reads (Quartus has none) *and* from the header synthesis reads, and compared with the stored
+words; the types in ``defines.h`` are compared with the manifest.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hls.errors import RunDirectoryError
 from hls.formats import Words
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.manifest import Array, CppType, Manifest, Port
+from hls.hls4ml_flow.options import AC_BACKENDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +62,19 @@ def audit_project(graph: IntegerGraph, project: Path, manifest: Manifest) -> lis
         RunDirectoryError: a file of the project is missing or not text.
     """
     findings = _audit_types(project, manifest)
+    parsers: dict[str, Callable[[str], list[str]]] = {"txt": _parse_text, "h": _parse_header}
+    if manifest.backend == "Quartus":  # its C-simulation compiles the header in
+        del parsers["txt"]
     for array in manifest.arrays:
-        for name, parse in ((f"{array.symbol}.txt", _parse_text), (f"{array.symbol}.h", _parse_header)):
-            file = f"firmware/weights/{name}"
+        for suffix, parse in parsers.items():
+            file = f"firmware/weights/{array.symbol}.{suffix}"
             values = parse(_read(project / file))
             findings += _compare(graph, array, file, values)
     return findings
 
 
 def _compare(graph: IntegerGraph, array: Array, file: str, values: list[str]) -> list[AuditFinding]:
-    tensor = array.tensor or f"(no bias) {array.symbol}"
+    tensor = array.tensor or f"(constant) {array.symbol}"
     expected = _expected(graph, array)
     if len(values) != array.size:
         return [_finding(file, tensor, None, f"{len(values)} values", f"{array.size} values")]
@@ -77,7 +82,8 @@ def _compare(graph: IntegerGraph, array: Array, file: str, values: list[str]) ->
         if _number(text) is None:
             return [_finding(file, tensor, _index(array, position), repr(text), "a number")]
     numbers = np.array([float(text) for text in values])
-    written = np.ldexp(numbers, -array.unit_log2)[[array.position(i) for i in range(array.size)]]
+    written = np.empty(array.size)
+    written[array.stored_order()] = np.ldexp(numbers, -array.unit_log2)
     wrong = np.flatnonzero(written != expected)
     if wrong.size == 0:
         return []
@@ -96,12 +102,12 @@ def _compare(graph: IntegerGraph, array: Array, file: str, values: list[str]) ->
 
 def _expected(graph: IntegerGraph, array: Array) -> Words:
     if array.tensor is None:
-        return np.zeros(array.size, np.int64)
+        return np.full(array.size, array.fill, np.int64)
     return graph.tensors[array.tensor].executor_words().reshape(-1)
 
 
 def _index(array: Array, position: int) -> int:
-    return next(i for i in range(array.size) if array.position(i) == position)
+    return int(array.stored_order()[position])
 
 
 def _audit_types(project: Path, manifest: Manifest) -> list[AuditFinding]:
@@ -113,28 +119,48 @@ def _audit_types(project: Path, manifest: Manifest) -> list[AuditFinding]:
     for item in {item.cpp_type: item for item in reversed(items)}.values():
         found = types.get(item.cpp_type, "no such type")
         parsed = _parse_type(found)
-        expected = (item.width_bits, item.width_bits + item.unit_log2, item.signed)
+        width_bits = max(2, item.width_bits) if manifest.backend in AC_BACKENDS else item.width_bits
+        expected = (width_bits, item.width_bits + item.unit_log2, item.signed)
         # Rounding and saturation matter where something is computed; ports and weights hold words that fit.
         modes = (item.rounding, item.overflow) if isinstance(item, CppType) else parsed[1] if parsed else None
         if parsed is None or parsed != (expected, modes):
-            allowed = f"{'ap_fixed' if item.signed else 'ap_ufixed'}<{expected[0]},{expected[1]}"
-            suffix = f",{item.rounding},{item.overflow}>" if isinstance(item, CppType) else ">"
-            findings.append(_finding(file, item.cpp_type, None, found, allowed + suffix))
+            modes = (item.rounding, item.overflow) if isinstance(item, CppType) else None
+            allowed = _type_text(manifest.backend, expected, modes)
+            findings.append(_finding(file, item.cpp_type, None, found, allowed))
     return findings[::-1]
 
 
+def _type_text(backend: str, shape: tuple[int, int, bool], modes: tuple[str, str] | None) -> str:
+    """A type as hls4ml writes it; ``shape`` as ``_parse_type`` returns it."""
+    width_bits, integer_bits, signed = shape
+    ac = backend in AC_BACKENDS
+    name = "ac_fixed" if ac else "ap_fixed" if signed else "ap_ufixed"
+    sign = [str(signed).lower()] if ac else []
+    given = [mode.replace("AP_", "AC_") if ac else mode for mode in modes or ()]
+    return f"{name}<{','.join([str(width_bits), str(integer_bits), *sign, *given])}>"
+
+
 def _parse_type(text: str) -> tuple[tuple[int, int, bool], tuple[str, str]] | None:
-    """(width, integer bits, sign) and (rounding, overflow) of an ap type, or of a stream's array of them."""
+    """(width, integer bits, sign) and (rounding, overflow) of a type, or of a stream's array of them.
+
+    Modes are AMD's names, which ac_types spell with AC instead of AP.
+    """
     if match := re.fullmatch(r"nnet::array<\s*(.+>)\s*,[^<>]*>", text):
         text = match[1]
     if match := re.fullmatch(r"ap_(u?)fixed<\s*(\d+)\s*,\s*(-?\d+)\s*((?:,[^<>]*)?)>", text):
-        modes = [part.strip() for part in match[4].split(",") if part.strip()]
-        rounding = modes[0] if modes else "AP_TRN"
-        overflow = modes[1] if len(modes) > 1 else "AP_WRAP"
-        return (int(match[2]), int(match[3]), match[1] == ""), (rounding, overflow)
+        return (int(match[2]), int(match[3]), match[1] == ""), _modes(match[4])
+    if match := re.fullmatch(r"ac_fixed<\s*(\d+)\s*,\s*(-?\d+)\s*,\s*(true|false)\s*((?:,[^<>]*)?)>", text):
+        return (int(match[1]), int(match[2]), match[3] == "true"), _modes(match[4])
+    if match := re.fullmatch(r"ac_int<\s*(\d+)\s*,\s*(true|false)\s*>", text):
+        return (int(match[1]), int(match[1]), match[2] == "true"), _modes("")
     if match := re.fullmatch(r"ap_(u?)int<\s*(\d+)\s*>", text):
-        return (int(match[2]), int(match[2]), match[1] == ""), ("AP_TRN", "AP_WRAP")
+        return (int(match[2]), int(match[2]), match[1] == ""), _modes("")
     return None
+
+
+def _modes(text: str) -> tuple[str, str]:
+    given = [part.strip().replace("AC_", "AP_") for part in text.split(",") if part.strip()]
+    return (*given, "AP_TRN", "AP_WRAP")[0], (*given[1:], "AP_WRAP")[0]
 
 
 def _parse_text(content: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from hls.errors import RunDirectoryError
 
@@ -70,15 +71,16 @@ class CppType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A weight array of the generated C++.
+    """An array of constants in the generated C++.
 
     Attributes:
         symbol: Its C++ name, e.g. ``w2``.
         cpp_type: Its element type in ``defines.h``.
         size: Number of words.
-        tensor: The stored tensor it holds, ``None`` for the zeros hls4ml writes where there is no bias.
-        shape: Of the stored tensor, [inputs, outputs] or [outputs].
-        transposed: Whether hls4ml's Resource strategy stores it as [outputs, inputs].
+        tensor: The stored tensor it holds, ``None`` for constants of hls4ml's own layers, all equal to ``fill``.
+        fill: That word: 0 where there is no bias, 1 for the weights of an average.
+        shape: Of the stored tensor.
+        axes: Order in which hls4ml stores its axes, outermost first.
         unit_log2: log2 of the C++ value of one unit.
     """
 
@@ -86,27 +88,31 @@ class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cpp_type: str
     size: int
     tensor: str | None
+    fill: int
     shape: tuple[int, ...]
-    transposed: bool
+    axes: tuple[int, ...]
     width_bits: int
     signed: bool
     unit_log2: int
 
+    def stored_order(self) -> np.ndarray:
+        """Flat index into the stored tensor (C order) of each position of the C++ array."""
+        return np.arange(self.size).reshape(self.shape).transpose(self.axes).ravel()
+
     def position(self, index: int) -> int:
         """Where the stored tensor's flat index (C order) lies in the C++ array."""
-        if not self.transposed:
-            return index
-        row, column = divmod(index, self.shape[1])
-        return column * self.shape[0] + row
+        coordinates = np.unravel_index(index, self.shape)
+        moved = tuple(coordinates[axis] for axis in self.axes)
+        return int(np.ravel_multi_index(moved, tuple(self.shape[axis] for axis in self.axes)))
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.project/1"):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.project/2"):
     """Everything the bridge and the audit need.
 
     Attributes:
         network_digest: Of the integer network the project was written from.
         types: Accumulators and results of all layers.
-        products_on_stack: Largest number of products hls4ml keeps on the stack in one layer.
+        products_on_stack: Words that hls4ml keeps on the stack: all products of one layer, all values.
     """
 
     project: str

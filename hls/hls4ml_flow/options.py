@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,14 +19,27 @@ import yaml
 from hls.errors import UsageError
 from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat
 from hls.graph import IntegerGraph
-from hls.nodes import MatMul
+from hls.nodes import Conv, MatMul
 
-Backend = Literal["Vitis", "Vivado"]
-"""hls4ml back ends whose C-simulation needs no vendor tool and uses ap_types."""
+Backend = Literal["Vitis", "Vivado", "Quartus", "Catapult"]
+"""hls4ml back ends whose C-simulation needs no vendor tool."""
+AC_BACKENDS = ("Quartus", "Catapult")
+"""Those whose C++ computes in ac_types; the others compute in ap_types."""
 IoType = Literal["io_parallel", "io_stream"]
 """How layers are connected: whole arrays, or streams."""
 Strategy = Literal["Latency", "Resource"]
 """hls4ml's implementation of a matrix product."""
+
+STRATEGIES: dict[Backend, tuple[Strategy, ...]] = {
+    "Vitis": ("Latency", "Resource"),
+    "Vivado": ("Latency", "Resource"),
+    "Quartus": ("Resource",),
+    "Catapult": ("Latency", "Resource"),
+}
+"""What each back end has; hls4ml's Quartus takes any strategy for Resource in silence."""
+
+PARALLEL_PIXELS = 1024
+"""Largest image whose pixels are handed over all at once unless asked otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +48,7 @@ class ProjectOptions:
 
     Attributes:
         backend: hls4ml back end.
-        io_type: How layers are connected.
+        io_type: How layers are connected; ``None`` for streams where a value is a large image, else whole arrays.
         strategy: Implementation of matrix products, for all layers.
         reuse_factor: How often a multiplier is used for one inference, at least 1.
         clock_period: Target clock period in ns, > 0.
@@ -43,18 +57,28 @@ class ProjectOptions:
     """
 
     backend: Backend = "Vitis"
-    io_type: IoType = "io_parallel"
+    io_type: IoType | None = None
     strategy: Strategy = "Latency"
     reuse_factor: int = 1
     clock_period: float = 5.0
     part: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
+    def chosen_io_type(self, graph: IntegerGraph) -> IoType:
+        """The given interface, or the one that suits a network: whole arrays of large images do not synthesize."""
+        if self.io_type is not None:
+            return self.io_type
+        pixels = [prod(value.shape[:-1]) for value in graph.values.values() if len(value.shape) > 1]
+        return "io_stream" if max(pixels, default=0) > PARALLEL_PIXELS else "io_parallel"
+
     def __post_init__(self) -> None:
         if self.reuse_factor < 1:
             raise _usage(f"reuse factor {self.reuse_factor}", "1 or more", "--reuse-factor")
         if not 0 < self.clock_period < 1e6:
             raise _usage(f"clock period {self.clock_period} ns", "above 0 ns", "--clock-period")
+        if self.strategy not in STRATEGIES[self.backend]:
+            allowed = ", ".join(STRATEGIES[self.backend])
+            raise _usage(f"strategy {self.strategy}", f"{allowed} for hls4ml's {self.backend} back end", "--strategy")
 
 
 MODEL_KEYS = {"Precision", "ReuseFactor", "Strategy", "BramFactor", "TraceOutput", "PipelineStyle"}
@@ -112,8 +136,8 @@ def _override_layer(graph: IntegerGraph, layer: str, settings: Mapping[str, Any]
     precision = settings.get("Precision")
     if precision is None:
         return graph
-    if not isinstance(node, MatMul) or not isinstance(precision, Mapping) or set(precision) != {"accum"}:
-        raise _usage(f"Precision {precision!r}", "Precision: {accum: fixed<W,I>} of a matrix product", f"layer {layer}")
+    if not isinstance(node, MatMul | Conv) or not isinstance(precision, Mapping) or set(precision) != {"accum"}:
+        raise _usage(f"Precision {precision!r}", "Precision: {accum: fixed<W,I>} of a layer", f"layer {layer}")
     accumulator = _parse_accumulator(graph, node, str(precision["accum"]))
     changed = msgspec.structs.replace(node, accumulator=accumulator)
     value = replace(graph.values[node.output], format=accumulator)
@@ -124,8 +148,8 @@ def _override_layer(graph: IntegerGraph, layer: str, settings: Mapping[str, Any]
     )
 
 
-def _parse_accumulator(graph: IntegerGraph, node: MatMul, text: str) -> WordFormat:
-    from hls.hls4ml_flow.canonical import unit_log2
+def _parse_accumulator(graph: IntegerGraph, node: MatMul | Conv, text: str) -> WordFormat:
+    from hls.hls4ml_flow.units import unit_log2
 
     unit = unit_log2(graph)[node.output]
     match = re.fullmatch(r"(?:ap_)?fixed<\s*(\d+)\s*,\s*(-?\d+)\s*>", text)

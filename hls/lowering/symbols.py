@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 import onnx
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from hls.errors import FormatError, LoweringError
 from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words, smallest_signed
 from hls.graph import StoredTensor, Value
 from hls.intervals import Interval
+from hls.lowering.boundaries import Quantizer
+from hls.lowering.chain import Chain, Rationals, floats
 from hls.nodes import Node
 
 
@@ -31,50 +34,115 @@ class QuantizedConstant:
     Attributes:
         words: int64, as the ONNX graph lays them out.
         format: Of the stored word.
-        scale: Real value of one unit, broadcastable against ``words``.
+        scale: Real value of one unit, of the shape of ``words`` or a single number.
+        zero_point: Taken off the stored word, same shapes.
     """
 
     words: Words
     format: WordFormat
     scale: Float[np.ndarray, "..."]
+    zero_point: Int[np.ndarray, "..."]
+
+    @property
+    def values(self) -> Float[np.ndarray, "..."]:
+        """Real values, float64: exact for scales of float32 and words of up to 29 bits."""
+        return np.asarray((self.words - self.zero_point) * self.scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloatInput:
-    """The network's input, before any quantizer."""
+    """The network's input, before any quantizer: what the host does to it so far.
+
+    Attributes:
+        view: Shape that one sample is read as.
+        order: Axis of ``view`` of each axis of the ONNX tensor (samples not counted).
+        factor, offset: Affine step so far.
+    """
 
     name: str
-    shape: tuple[int, ...]
+    view: tuple[int, ...]
+    order: tuple[int, ...]
+    factor: Fraction = Fraction(1)
+    offset: Fraction = Fraction(0)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample of the ONNX tensor."""
+        return tuple(self.view[axis] for axis in self.order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
-    """Words that flow: the output of a node already emitted.
+    """Words that flow, and the real arithmetic that the next quantizer has to carry.
+
+    The ONNX tensor's real value is chain(scale × word).
 
     Attributes:
         value: Name of the value in the integer network.
-        rectified: A ReLU was met whose clipping the next quantizer (or an explicit Shift) still has to do.
-        open_matmul: Name of the MatMul whose bias has not been met yet, ``None`` otherwise.
+        order: Axis of that value of each axis of the ONNX tensor (samples not counted).
+        scale: Real value of one unit before the chain, one or one a channel (last axis of the value); positive.
+        chain: Real steps not yet done.
+        open_layer: Name of the layer whose bias has not been met yet, ``None`` otherwise.
     """
 
     value: str
-    rectified: bool = False
-    open_matmul: str | None = None
+    order: tuple[int, ...]
+    scale: Rationals
+    chain: Chain = ()
+    open_layer: str | None = None
 
 
 Symbol = Constant | QuantizedConstant | FloatInput | Wire
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizerTrace:
+    """What a float32 execution of the graph has at one quantizing node; for the explanation of its differences.
+
+    Attributes:
+        node: Name of the integer node.
+        tensor: ONNX tensor of its quantized output.
+        order: Axis of the value of each axis of that tensor.
+        scale: Of one unit of the incoming words.
+        chain: Between them and the quantizer.
+        quantizer: What ends the chain.
+        unit: Real value of one unit of the quantized words, one or one a channel.
+    """
+
+    node: str
+    tensor: str
+    order: tuple[int, ...]
+    scale: Rationals
+    chain: Chain
+    quantizer: Quantizer
+    unit: Rationals
+
+
 @dataclass(slots=True, kw_only=True)
 class Builder:
-    """Collects nodes, stored tensors and values while the ONNX nodes are walked in data order."""
+    """Collects nodes, stored tensors and values while the ONNX nodes are walked in data order.
+
+    Attributes:
+        channels_first_ranks: Ranks of samples that the graph's own operators read channels-first.
+        strict: Whether a float constant that cannot be carried exactly is refused instead of rounded.
+        input_format: Format and scale of the input words where the graph has no input quantizer.
+        opset: Version of the standard operators.
+        allowances: What a float32 execution may be off by at some values beside its roundings there, in real units:
+            float constants that lowering rounded to whole words, or took through a layer.
+    """
 
     nodes: list[Node] = field(default_factory=list)
     tensors: dict[str, StoredTensor] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     symbols: dict[str, Symbol] = field(default_factory=dict)
+    traces: list[QuantizerTrace] = field(default_factory=list)
     input: str = ""
+    channels_first_ranks: frozenset[int] = frozenset()
+    strict: bool = False
+    opset: int = 13
+    allowances: dict[str, Fraction] = field(default_factory=dict)
+    input_format: InputWords | None = None
     taken_names: set[str] = field(default_factory=set)
 
     def symbol(self, node: onnx.NodeProto, position: int) -> Symbol:
@@ -89,11 +157,34 @@ class Builder:
             )
         return self.symbols[name]
 
-    def emit(self, node: Node, value: Value) -> Wire:
-        """Add a node and the value it produces."""
+    def emit(self, node: Node, shape: tuple[int, ...], word_format: WordFormat, scale: Rationals) -> str:
+        """Add a node and the value it produces; returns the value's name."""
         self.nodes.append(node)
-        self.values[node.output] = value
-        return Wire(value=node.output)
+        self.values[node.output] = Value(shape=shape, format=word_format, scale=floats(scale))
+        return node.output
+
+    def format_of(self, wire: Wire) -> WordFormat:
+        """Format of a wire's words."""
+        word_format = self.values[wire.value].format
+        assert word_format is not None
+        return word_format
+
+    def shape_of(self, wire: Wire) -> tuple[int, ...]:
+        """Shape of a wire's value, channels last."""
+        return self.values[wire.value].shape
+
+    def onnx_shape(self, symbol: Symbol) -> tuple[int, ...]:
+        """Shape of an ONNX tensor: of one sample for what flows, whole for constants."""
+        match symbol:
+            case Wire(value=value, order=order):
+                shape = self.values[value].shape
+                return tuple(shape[axis] for axis in order)
+            case FloatInput():
+                return symbol.shape
+            case Constant(values=values):
+                return values.shape
+            case QuantizedConstant(words=words):
+                return words.shape
 
     def layer_name(self, node: onnx.NodeProto, fallback: str) -> str:
         """A short unique name for a layer, from the exporter's path: ``/fc1/Gemm`` becomes ``fc1``."""
@@ -114,8 +205,16 @@ class Builder:
         return unique
 
 
-Lowering = Callable[[Builder, onnx.NodeProto], Symbol]
-"""One lowering pass: says what the single output of an ONNX node is, emitting integer nodes on the way."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputWords:
+    """Format and scale of the input words of a graph that has no input quantizer."""
+
+    format: WordFormat
+    scale: Fraction
+
+
+Lowering = Callable[[Builder, onnx.NodeProto], Symbol | tuple[Symbol, ...]]
+"""One lowering pass: says what the outputs of an ONNX node are, emitting integer nodes on the way."""
 
 _EXPORTER_NOISE = {
     "act_quant", "weight_quant", "export_handler", "activation_impl", "tensor_quant",
@@ -171,7 +270,7 @@ def constant_input(builder: Builder, node: onnx.NodeProto, position: int, meanin
 
 
 def wire_input(builder: Builder, node: onnx.NodeProto, position: int) -> Wire:
-    """An input that has to be words.
+    """An input that has to be words; a float input is quantized here if ``input_format`` says how.
 
     Raises:
         LoweringError: it is a float or a constant.
@@ -179,10 +278,38 @@ def wire_input(builder: Builder, node: onnx.NodeProto, position: int) -> Wire:
     symbol = builder.symbol(node, position)
     if isinstance(symbol, Wire):
         return symbol
-    kind = "an input that no Quant node has seen" if isinstance(symbol, FloatInput) else "a constant"
+    if isinstance(symbol, FloatInput):
+        from hls.lowering.inputs import quantize_without_quantizer
+
+        wire = quantize_without_quantizer(builder, node, symbol)
+        builder.symbols[node.input[position]] = wire
+        return wire
     raise LoweringError(
-        found=kind,
+        found="a constant",
         allowed="words: an input or activation behind a Quant node",
         where=where(node),
-        remedy="put a quantizer (Brevitas QuantIdentity) in front of this layer",
+        remedy="fold constants before export",
     )
+
+
+def rational(value: object) -> Fraction:
+    """A finite float or integer, exactly.
+
+    Raises:
+        LoweringError: NaN or infinity.
+    """
+    number = float(value)  # type: ignore[arg-type]  # any NumPy or Python number
+    if number != number or number in (float("inf"), float("-inf")):
+        raise LoweringError(
+            found=f"constant {number}",
+            allowed="finite constants",
+            where="graph constants",
+            remedy="retrain or export again: a parameter has diverged",
+        )
+    return Fraction(number)
+
+
+def rationals(values: np.ndarray) -> Rationals:
+    """Numbers of an array, exactly; one where all are equal."""
+    flat = np.ravel(values).tolist()
+    return (rational(flat[0]),) if len(set(flat)) == 1 else tuple(rational(value) for value in flat)

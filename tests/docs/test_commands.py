@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "TrainConfig",
     "export": "ExportConfig",
     "csim-compare": "CompareConfig",
+    "emulator": "EmulatorConfig",
     "inject-faults": "InjectConfig",
     "report": "ReportConfig",
     "demo": "DemoConfig",

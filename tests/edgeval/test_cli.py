@@ -76,7 +76,7 @@ def test_a_bug_leaves_a_log_to_report(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_targets_lists_every_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert edgeval.cli.run(["targets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:]] == ["digits", "freesolv"]
+    assert [line.split()[0] for line in lines[2:]] == ["digits", "freesolv", "jets", "mnist", "mnist-mlp"]
 
 
 def test_doctor_names_a_missing_compiler_and_how_to_get_it(

@@ -12,14 +12,17 @@ from support.networks import Mlp
 
 from edgeval.evaluation import evaluation, network_outputs
 from edgeval.fault_options import FaultOptions
+from edgeval.importing import GraphOptions, import_graph
 from edgeval.injection import inject_run
-from edgeval.pipeline import GraphOptions, export_run, import_graph, opened_run
+from edgeval.pipeline import export_run, opened_run
 from edgeval.run_directory import RunDirectory
 from edgeval.stimuli import spanning_words
-from hls.errors import RunDirectoryError, UsageError
+from hls.engine import ExactEngine
+from hls.errors import LoweringError, RunDirectoryError, UsageError
 from hls.formats import WordFormat
 from hls.hls4ml_flow import ProjectOptions, load_manifest
 from hls.hls4ml_flow.audit import audit_project
+from hls.nodes import Quantize
 
 
 def saved(tmp_path: Path, recipe: Mlp) -> Path:
@@ -37,13 +40,24 @@ def test_a_graph_without_samples_gets_the_corners_of_its_input_format(tmp_path: 
     assert "spanning the input format" in record.title
 
 
-def test_spanning_words_are_seeded_and_legal() -> None:
-    word_format = WordFormat(width_bits=3, encoding="unsigned")
-    first, second = (spanning_words(word_format, (4,), seed) for seed in (7, 7))
+@pytest.mark.parametrize(
+    ("word_format", "seen"),
+    [
+        (WordFormat(width_bits=3, encoding="unsigned"), set(range(8))),
+        (WordFormat(width_bits=3, encoding="twos_complement", narrow=True), set(range(-3, 4))),
+        (WordFormat(width_bits=1, encoding="bipolar"), {-1, 1}),
+    ],
+)
+def test_spanning_words_are_seeded_and_legal(word_format: WordFormat, seen: set[int]) -> None:
+    quantizer = Quantize(
+        name="q", input="x", output="q", format=word_format, scale=0.5, rounding="half_even",
+        low=word_format.quantizer_minimum, high=word_format.maximum, view=(4,), axes=(0,),
+    )  # fmt: skip
+    first, second = (spanning_words(quantizer, (4,), seed) for seed in (7, 7))
     assert np.array_equal(first, second)
-    assert not np.array_equal(first, spanning_words(word_format, (4,), 8))
+    assert not np.array_equal(first, spanning_words(quantizer, (4,), 8))
     assert word_format.contains(first)
-    assert set(np.unique(first)) == set(range(8))
+    assert set(np.unique(first)) == seen
 
 
 @pytest.mark.parametrize(
@@ -141,13 +155,31 @@ def test_a_file_is_opened_as_a_temporary_run_that_goes_away(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["mlp.onnx"]
 
 
-def test_a_float_tail_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_softmax_at_the_end_is_the_hosts(tmp_path: Path) -> None:
     model = Mlp().model()
     model.graph.node.append(onnx.helper.make_node("Softmax", [model.graph.output[0].name], ["p"], name="tail"))
     model.graph.output[0].name = "p"
     onnx.save(model, tmp_path / "tail.onnx")
-    with pytest.raises(Exception, match="layer tail \\(Softmax\\)"):
-        import_graph(tmp_path / "tail.onnx", RunDirectory(tmp_path / "run"), GraphOptions())
+    run = RunDirectory(tmp_path / "run")
+    import_graph(tmp_path / "tail.onnx", run, GraphOptions())
+    record = export_run(run, ProjectOptions())
+    assert record.qonnx.unexplained == 0
+    plain = Mlp().graph()
+    assert run.network().nodes == plain.nodes
+    words = run.network().quantize_inputs(run.samples().inputs)
+    values = run.network().output_values(ExactEngine(plain).run(words).output)
+    assert np.allclose(values.sum(axis=1), 1.0)
+
+
+def test_a_softmax_in_the_middle_is_refused_by_name(tmp_path: Path) -> None:
+    model = Mlp().model()
+    quant = next(node for node in model.graph.node if node.name == "/act1/Quant")
+    node = onnx.helper.make_node("Softmax", [quant.input[0]], ["p"], name="middle")
+    model.graph.node.insert(list(model.graph.node).index(quant), node)
+    quant.input[0] = "p"
+    onnx.save(model, tmp_path / "middle.onnx")
+    with pytest.raises(LoweringError, match=r"act1.*softmax"):
+        import_graph(tmp_path / "middle.onnx", RunDirectory(tmp_path / "run"), GraphOptions())
 
 
 @pytest.mark.parametrize("target", [[1, 8], [1, -1], [-1, 8], [0, -1]])

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgeval.architecture import perceptron
 from edgeval.fingerprint import differences, identity, make_fingerprint
 from edgeval.records import Fingerprint, RunRecord, load_record, save_record
 from hls.errors import RunDirectoryError
@@ -36,7 +37,7 @@ def test_a_record_comes_back_equal(record: RunRecord, tmp_path: Path) -> None:
     [
         (b'"samples": 7', b'"samples": "7"'),
         (b'"samples": 7', b'"samples": 7, "extra": 1'),
-        (b"edgeval.run/1", b"edgeval.run/2"),
+        (b"edgeval.run/2", b"edgeval.run/1"),
         (b'"higher"', b'"upwards"'),
     ],
 )
@@ -48,6 +49,15 @@ def test_a_wrong_type_field_version_or_choice_is_refused(
     assert old in path.read_bytes()
     path.write_bytes(path.read_bytes().replace(old, new))
     with pytest.raises(RunDirectoryError, match=r"run\.json"):
+        load_record(RunRecord, path)
+
+
+def test_an_architecture_that_does_not_fit_is_refused_like_any_other_damage(record: RunRecord, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    save_record(msgspec.structs.replace(record, architecture=perceptron((4, 3))), path)
+    assert load_record(RunRecord, path).architecture == perceptron((4, 3))
+    path.write_bytes(path.read_bytes().replace(b'"width": 3', b'"width": 0'))
+    with pytest.raises(RunDirectoryError, match="width 0"):
         load_record(RunRecord, path)
 
 

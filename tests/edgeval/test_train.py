@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
+from edgeval.architecture import Architecture, perceptron
 from edgeval.metrics import ACCURACY, Metric, rmse
-from edgeval.quantize import Recipe, bias_words, narrowest_bias_bits, quantized_mlp
+from edgeval.quantize import Recipe, bias_words, narrowest_bias_bits, quantized_network
 from edgeval.targets import TARGETS, InputFormat, Splits
 from edgeval.targets.protocol import Loss, Origin, Task, TrainingDefaults, random_splits
 from edgeval.train import Trained, model_outputs, train_target
@@ -16,6 +18,7 @@ from hls.errors import UsageError
 BIT_ERROR = rmse("bits")
 COUNTING = Origin(source="counting", licence="none needed", citation="none")
 BITS = InputFormat(width_bits=1, signed=False, scale_log2=0)
+NETWORK = perceptron((8, 12, 6, 1))
 TRAINING = TrainingDefaults(
     float_epochs=30,
     quantized_epochs=10,
@@ -38,9 +41,7 @@ class Toy:
     metric: Metric = BIT_ERROR
     loss: Loss = "mse"
     input_format: InputFormat = BITS
-    feature_count: int = 8
-    hidden_widths: tuple[int, ...] = (12, 6)
-    output_count: int = 1
+    architecture: Architecture = NETWORK
     training: TrainingDefaults = TRAINING
     origin: Origin = COUNTING
 
@@ -52,7 +53,7 @@ class Toy:
 
 
 NUMBER = Toy()
-CLASS = Toy(task="classification", metric=ACCURACY, loss="cross_entropy", output_count=2)
+CLASS = Toy(task="classification", metric=ACCURACY, loss="cross_entropy", architecture=perceptron((8, 12, 6, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_torchs_global_state_is_left_as_it_was() -> None:
 
 
 def test_saved_weights_make_the_same_network(trained: Trained) -> None:
-    fresh = quantized_mlp(trained.widths, BITS, trained.recipe, seed=9)
+    fresh = quantized_network(trained.architecture, BITS, trained.recipe, seed=9)
     fresh.load_state_dict(trained.quantized_model.state_dict())
     assert np.array_equal(model_outputs(fresh.eval(), trained.splits.test), trained.quantized_outputs)
 
@@ -116,7 +117,7 @@ def test_magnitude_pruning_reaches_its_sparsity_in_words(trained: Trained) -> No
     assert trained.complexity.weights_total == weights
     assert trained.complexity.weights_nonzero <= weights // 2
     assert trained.sparsity == 1 - trained.complexity.weights_nonzero / weights
-    assert trained.widths == (8, 12, 6, 1)
+    assert trained.architecture == NUMBER.architecture
 
 
 def test_an_open_bias_width_ends_as_narrow_as_the_words_allow(trained: Trained) -> None:
@@ -136,8 +137,10 @@ def test_even_one_epoch_ends_fully_pruned() -> None:
 
 def test_structured_pruning_makes_the_network_smaller() -> None:
     result = train_target(NUMBER, Recipe(sparsity=0.5, prune="structured"), seed=0)
-    assert sum(result.widths[1:-1]) < 18
-    assert result.complexity.weights_total == sum(a * b for a, b in zip(result.widths, result.widths[1:], strict=False))
+    widths = result.architecture.perceptron_widths
+    assert widths is not None
+    assert sum(widths[1:-1]) < 18
+    assert result.complexity.weights_total == sum(a * b for a, b in itertools.pairwise(widths))
     assert result.sparsity == pytest.approx(0.5, abs=0.06)
     assert result.quantized_metric < 0.7
 

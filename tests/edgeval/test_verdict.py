@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from support.networks import Mlp
 
-from edgeval.verdict import ComparedWords, audit_verdict, judge
+from edgeval.evidence import ComparedWords, gather, merged
+from edgeval.verdict import Verdict, audit_verdict
+from edgeval.verdict import judge as judge_evidence
 from fault_injection.faults import change_at
 from fault_injection.sites import Site
 from hls.engine import ExactEngine
@@ -27,6 +29,22 @@ def compared(graph: IntegerGraph, inputs: Words, faulty: IntegerGraph | None = N
         csim=ExactEngine(faulty or graph).run(inputs, order).taps,
         engine=ExactEngine(graph).run(inputs, order).taps,
     )
+
+
+def judge(graph: IntegerGraph, inputs: Words, words: ComparedWords, site: Site | None) -> Verdict:
+    """Judged in one block, and in two: the verdict is the same."""
+    whole = judge_evidence(graph, gather(graph, inputs, words), site)
+    half = len(inputs) // 2
+    parts = [gather(graph, inputs[part], cut(words, part)) for part in (slice(0, half), slice(half, None))]
+    assert judge_evidence(graph, merged(*parts), site) == whole
+    return whole
+
+
+def cut(words: ComparedWords, part: slice) -> ComparedWords:
+    """Some of the samples."""
+    csim, engine = ({name: array[part] for name, array in side.items()} for side in (words.csim, words.engine))
+    predicted = None if words.predicted is None else {name: array[part] for name, array in words.predicted.items()}
+    return replace(words, csim=csim, engine=engine, predicted=predicted)
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +151,8 @@ def test_saturations_are_counted_where_the_layer_in_front_was_fused_away() -> No
 def test_a_loaded_word_that_is_another_differs_even_where_all_computed_words_agree(
     graph: IntegerGraph, inputs: Words
 ) -> None:
-    words = replace(compared(graph, inputs), loaded=("fc1.weight[3] is 4 instead of 5",))
-    verdict = judge(graph, inputs, words, None)
+    seen = gather(graph, inputs, compared(graph, inputs))
+    verdict = judge_evidence(graph, replace(seen, loaded=("fc1.weight[3] is 4 instead of 5",)), None)
     assert verdict.kind == "differ"
     assert verdict.headline == "DIFFER in the loaded C-simulation: fc1.weight[3] is 4 instead of 5"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,15 +13,15 @@ from support.campaigns import golden_of
 from support.networks import Mlp
 from support.reference import naive_output
 
-import fault_injection.propagate
+import fault_injection.downstream
 import hls.engine
 from fault_injection.faults import change_at, faulty_words
 from fault_injection.golden import Golden, golden_run
 from fault_injection.propagate import ChangedRows, propagate
 from fault_injection.sites import SiteTable, all_sites
-from hls.engine import ExactEngine, matmul_sums
+from hls.engine import ExactEngine, sums
+from hls.formats import WordFormat
 from hls.graph import IntegerGraph
-from hls.hls4ml_flow import apply_overrides
 from hls.nodes import MatMul
 
 SMALL = (4, 3, 2)
@@ -36,12 +39,19 @@ KINDS = {
     "one layer": Mlp(widths=(3, 2)),
     "three layers": Mlp(widths=(3, 4, 3, 2), activation_bits=3, weight_bits=3, seed=4),
 }
-WRAPPING = {"fc1": {"Precision": {"accum": "fixed<6,6>"}}, "fc2": {"Precision": {"accum": "fixed<5,8>"}}}
+WRAPPING = {"fc1": 6, "fc2": 5}
 
 
 def wrapping() -> Golden:
     recipe = Mlp(widths=SMALL)
-    graph = apply_overrides(recipe.graph(), {"LayerName": WRAPPING})
+    graph = recipe.graph()
+    nodes, values = list(graph.nodes), dict(graph.values)
+    for position, node in enumerate(nodes):
+        if isinstance(node, MatMul):
+            narrow = WordFormat(width_bits=WRAPPING[node.name], encoding="twos_complement", overflow="wrap")
+            nodes[position] = msgspec.structs.replace(node, accumulator=narrow)
+            values[node.output] = replace(values[node.output], format=narrow)
+    graph = replace(graph, nodes=tuple(nodes), values=values)
     return golden_run(graph, graph.quantize_inputs(recipe.inputs(12)))
 
 
@@ -86,7 +96,7 @@ def test_the_wrapping_network_wraps() -> None:
     golden = GOLDENS["wrapping accumulators"]
     for node in golden.graph.nodes:
         if isinstance(node, MatMul):
-            assert not node.accumulator.contains(matmul_sums(golden.graph, node, golden.words[node.input]))
+            assert not node.accumulator.contains(sums(golden.graph, node, [golden.words[node.input]]))
 
 
 @pytest.mark.parametrize("kind", list(GOLDENS))
@@ -104,7 +114,7 @@ def test_blocks_of_any_size_give_the_same(kind: str, words: int, monkeypatch: py
     golden = GOLDENS[kind]
     sites = all_sites(golden.graph)
     whole = effect(golden, sites, "flip")
-    monkeypatch.setattr(fault_injection.propagate, "_BLOCK_WORDS", words)
+    monkeypatch.setattr(fault_injection.downstream, "BLOCK_WORDS", words)
     require_same(effect(golden, sites, "flip"), whole)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ TARGETS = ["digits", pytest.param("freesolv", marks=pytest.mark.data)]
 
 
 @pytest.mark.parametrize("per_channel", [False, True], ids=["per-tensor", "per-channel"])
-@pytest.mark.parametrize("bits", [3, 4, 6, 8])
+@pytest.mark.parametrize("bits", [3, *(pytest.param(bits, marks=pytest.mark.long) for bits in (4, 6)), 8])
 @pytest.mark.parametrize("target", TARGETS)
 def test_engine_and_csim_give_the_same_words(target: str, bits: int, per_channel: bool, tmp_path: Path) -> None:
     run = tmp_path / "run"
@@ -53,10 +54,26 @@ def test_structured_pruning_goes_through_to_the_csim(target: str, tmp_path: Path
     assert edgeval(["csim-compare", str(run)]) == 0
     record = load_record(RunRecord, RunDirectory(run).run_file)
     shapes = [t.words.shape for name, t in RunDirectory(run).network().tensors.items() if name.endswith(".weight")]
-    assert shapes == list(zip(record.widths, record.widths[1:], strict=False))
+    assert record.architecture is not None
+    widths = record.architecture.perceptron_widths
+    assert widths is not None
+    assert shapes == list(itertools.pairwise(widths))
 
 
 @pytest.mark.parametrize("option", [["--io-type", "io_stream"], ["--strategy", "Resource"], ["--backend", "Vivado"]])
 def test_every_way_to_build_the_project_gives_the_same_words(option: list[str], digits_run: Path) -> None:
     assert edgeval(["export", str(digits_run), *option]) == 0
     assert edgeval(["csim-compare", str(digits_run), "--samples", "100"]) == 0
+
+
+@pytest.mark.data
+def test_a_cnn_with_batch_norm_and_float_scales_a_channel_matches_on_every_test_image(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ["--weight-bits", "4", "--activation-bits", "4", "--scales", "float", "--per-channel", "--epochs", "1"]
+    assert edgeval(["train", "mnist", "-o", str(run), *options]) == 0
+    assert edgeval(["export", str(run)]) == 0
+    assert edgeval(["csim-compare", str(run)]) == 0
+    record = load_record(CompareRecord, RunDirectory(run).record_file("csim-compare"))
+    assert (record.verdict, record.differing, record.samples) == ("match", 0, 1000)
+    assert record.references[0].unexplained == 0
+    assert edgeval(["inject-faults", str(run), "--sample", "300", "--samples", "50", "--verify-on-csim", "20"]) == 0

@@ -102,7 +102,7 @@ def test_a_corrupted_weight_file_is_named_before_anything_runs(
     text = file.read_text()
     start = text.index("= {") + 3 if suffix == "h" else 0
     end = text.index(",", start)
-    file.write_text(text[:start] + str(int(text[start:end]) + 1) + text[end:])
+    file.write_text(text[:start] + str(float(text[start:end]) * 2 + 1) + text[end:])
     assert edgeval(["csim-compare", str(run)]) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith("DIFFER in the written project: fc")
@@ -115,14 +115,16 @@ def test_a_damaged_cache_entry_is_named_by_tensor_and_index(
 ) -> None:
     assert edgeval(["csim-compare", str(digits_run), "--samples", "5"]) == 0
     manifest = load_manifest(digits_run / "hls4ml")
-    name = manifest.array_of("fc2.weight").symbol
+    array = manifest.array_of("fc2.weight")
+    name = array.symbol
     (file,) = cache.glob(f"csim/*/firmware/weights/{name}.txt")
     first, rest = file.read_text().split(",", 1)
-    file.write_text(f"{int(first) ^ 1},{rest}")
+    word = int(float(first) * 2.0**-array.unit_log2)
+    file.write_text(f"{(word ^ 1) * 2.0**array.unit_log2},{rest}")
     capsys.readouterr()
     assert edgeval(["csim-compare", str(digits_run), "--samples", "5"]) == 1
     output = capsys.readouterr().out
-    assert output.startswith(f"DIFFER in the loaded C-simulation: fc2.weight[0] is {int(first) ^ 1} instead of {first}")
+    assert output.startswith(f"DIFFER in the loaded C-simulation: fc2.weight[0] is {word ^ 1} instead of {word}")
     assert "delete it" in output
 
 
@@ -160,17 +162,24 @@ def test_the_csim_executor_gives_the_table_of_the_exact_one(digits_run: Path) ->
     assert tables["exact"].equals(tables["csim"])
 
 
-def test_float_scales_run_in_the_engine_and_are_refused_by_layer_for_csim(
-    float_scale_run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_float_scales_match_through_multiplications(float_scale_run: Path) -> None:
     record = load_record(ExportRecord, RunDirectory(float_scale_run).record_file("export"))
+    assert (record.qonnx.unexplained, record.refused) == (0, None)
+    assert [row.form for row in record.layers if row.name.startswith("act")] == ["Requantize", "Requantize"]
+    assert edgeval(["inject-faults", str(float_scale_run), "--sample", "200", "--verify-on-csim", "10"]) == 0
+    assert edgeval(["csim-compare", str(float_scale_run)]) == 0
+
+
+def test_what_hls4ml_cannot_hold_runs_in_the_engine_and_is_refused_by_layer_for_csim(
+    sliced_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = load_record(ExportRecord, RunDirectory(sliced_run).record_file("export"))
     assert record.qonnx.unexplained == 0
     assert record.project is None
-    assert [row.form for row in record.layers if row.name.startswith("act")] == ["Requantize", "Requantize"]
-    assert edgeval(["inject-faults", str(float_scale_run), "--sample", "200"]) == 0
+    assert edgeval(["inject-faults", str(sliced_run), "--sample", "200"]) == 0
     capsys.readouterr()
-    assert edgeval(["csim-compare", str(float_scale_run)]) == 3
-    assert "layer act1 (Requantize): found a scale ratio that is not a power of two" in capsys.readouterr().err
+    assert edgeval(["csim-compare", str(sliced_run)]) == 3
+    assert "layer late (Slice): found a slice" in capsys.readouterr().err
 
 
 def test_records_carry_both_metrics_and_the_size(digits_run: Path) -> None:

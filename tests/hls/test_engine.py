@@ -7,42 +7,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.graphs import Net, signed, unsigned
 from support.networks import Mlp
 from support.reference import naive_output, naive_words
 
 import hls.engine
-from hls.engine import ExactEngine, arithmetic_of, before_clipping, matmul_sums, sum_interval
+from hls.engine import ExactEngine, arithmetic_of, before_clipping, sum_interval, sums
 from hls.errors import FormatError, InputError
 from hls.formats import WordFormat
-from hls.graph import IntegerGraph, StoredTensor, Value, WordChange
-from hls.nodes import MatMul, Quantize, Requantize, Shift
+from hls.graph import IntegerGraph, WordChange
+from hls.nodes import MatMul, Requantize, Shift
 
 
 def one_layer(inputs: int, weight_bits: int, input_bits: int, *, word: int | None = None) -> IntegerGraph:
-    """x → quantize → fc, every weight the same word, no bias."""
-    input_format = WordFormat(width_bits=input_bits, encoding="unsigned")
-    weight_format = WordFormat(width_bits=weight_bits, encoding="twos_complement")
-    weight = StoredTensor(
-        name="fc.weight",
-        words=np.full((inputs, 1), weight_format.maximum if word is None else word),
-        format=weight_format, scale=np.asarray(1.0), widen=np.asarray(0),
-    )  # fmt: skip
+    """x → quantize → fc1, every weight the same word, no bias."""
+    net, weights = Net((inputs,), unsigned(input_bits)), signed(weight_bits)
     accumulator = WordFormat(width_bits=62, encoding="twos_complement", overflow="wrap")
-    one = np.asarray(1.0)
-    return IntegerGraph(
-        nodes=(
-            Quantize(name="q", input="x", output="q", format=input_format, scale=1.0, rounding="half_even"),
-            MatMul(name="fc", input="q", output="fc", weight="fc.weight", bias=None, accumulator=accumulator),
-        ),
-        tensors={"fc.weight": weight},
-        values={
-            "x": Value(shape=(inputs,), format=None, scale=one),
-            "q": Value(shape=(inputs,), format=input_format, scale=one),
-            "fc": Value(shape=(1,), format=accumulator, scale=one),
-        },
-        input="x",
-        output="fc",
-    )
+    net.matmul("q", 1, weights, accumulator=accumulator, words=weights.maximum if word is None else word)
+    return net.graph()
 
 
 def matmul_of(graph: IntegerGraph) -> MatMul:
@@ -127,7 +109,7 @@ def test_the_guard_covers_every_faulty_word() -> None:
     # Zero weights would fit any BLAS; their sign bits flipped do not.
     graph = one_layer(8, 30, 28, word=0)
     assert arithmetic_of(graph, matmul_of(graph)) == "int64"
-    faulty = graph.with_words([WordChange(tensor="fc.weight", index=i, word=-(2**29)) for i in range(8)])
+    faulty = graph.with_words([WordChange(tensor="fc1.weight", index=i, word=-(2**29)) for i in range(8)])
     words = np.full((1, 8), 2**28 - 1)
     assert ExactEngine(faulty).run(words).output.tolist() == [[-8 * 2**29 * (2**28 - 1)]]
 
@@ -143,7 +125,7 @@ def test_a_narrow_accumulator_keeps_the_low_bits() -> None:
     graph = narrowed(one_layer(4, 4, 4), 6)
     words = np.full((1, 4), 15)  # 4 × 7 × 15 = 420 = 6 × 64 + 36, which reads −28 in six bits
     assert ExactEngine(graph).run(words).output.tolist() == [[-28]]
-    assert matmul_sums(graph, matmul_of(graph), words).tolist() == [[420]]
+    assert sums(graph, matmul_of(graph), (words,)).tolist() == [[420]]
 
 
 @given(st.integers(2, 12))

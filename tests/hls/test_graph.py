@@ -53,11 +53,32 @@ def test_executor_words_are_stored_words_moved_to_the_common_scale() -> None:
     assert widened.executor_maximum.tolist() == [7, 28]
 
 
-@pytest.mark.parametrize("field", ["words", "scale", "widen", "name", "format"])
+def test_a_zero_point_is_taken_off_before_words_are_widened() -> None:
+    shifted = replace(tensor([[3, -2], [1, -8]], widen=[0, 2]), zero_point=np.asarray([1, -1]))
+    assert shifted.executor_words().tolist() == [[2, -4], [0, -28]]
+    assert shifted.executor_minimum.tolist() == [-9, -28]
+    assert shifted.executor_maximum.tolist() == [6, 32]
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_channels_lie_on_the_axis_that_is_named(axis: int) -> None:
+    words = np.arange(8).reshape(2, 2, 2) - 4
+    widened = replace(
+        tensor([0]), words=words, widen=np.asarray([0, 3]), zero_point=np.asarray([1, 2]), channel_axis=axis
+    )
+    expected = np.empty_like(words)
+    for place in np.ndindex(2, 2, 2):
+        expected[place] = (words[place] - [1, 2][place[axis]]) * [1, 8][place[axis]]
+    assert np.array_equal(widened.executor_words(), expected)
+    flat = words.reshape(-1)
+    assert [widened.executor_word(i, int(word)) for i, word in enumerate(flat)] == expected.reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("field", ["words", "scale", "widen", "name", "format", "zero_point", "channel_axis"])
 def test_tensors_that_differ_in_anything_are_not_equal(field: str) -> None:
     other = {
         "words": np.array([1, 3]), "scale": np.asarray(0.25), "widen": np.asarray(1), "name": "b",
-        "format": WordFormat(width_bits=5, encoding="twos_complement"),
+        "format": WordFormat(width_bits=5, encoding="twos_complement"), "zero_point": np.asarray(1), "channel_axis": 0,
     }  # fmt: skip
     assert tensor([1, 2]) == tensor([1, 2])
     assert tensor([1, 2]) != replace(tensor([1, 2]), **{field: other[field]})

@@ -2,25 +2,54 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.networks import Mlp
+from support.graphs import BIPOLAR, Net, signed, unsigned
 
 from hls.errors import RunDirectoryError
 from hls.graph import IntegerGraph, WordChange
+from hls.host import HostAffine, HostApply
+from hls.nodes import NODE_KINDS
 from hls.serialize import digest, load_graph, save_graph, structure_json
 
-RECIPES = [
-    Mlp(widths=(4, 3, 2)),
-    Mlp(widths=(4, 3, 2), per_channel=True),
-    Mlp(widths=(4, 3, 2), per_channel=True, po2=False, bias=False),
-    Mlp(widths=(4, 3, 2), output_quant=True, gemm=True, input_shape=(2, 2)),
-]
-GRAPH = RECIPES[0].graph()
+
+def perceptron() -> IntegerGraph:
+    net = Net((4,), unsigned(5))
+    value = net.shift(net.matmul("q", 3, signed(4), signed(10)), 3)
+    net.matmul(value, 2, signed(4), signed(10), widen=[0, 2])
+    return net.graph()
+
+
+def branches() -> IntegerGraph:
+    net = Net((6, 6, 2), BIPOLAR)
+    value = net.conv("q", 2, (3, 3), BIPOLAR, pads=(1, 1, 1, 1), groups=2)
+    value = net.threshold(value, np.array([[0], [1]]), signed(6), [1, -1], [-1, 1], BIPOLAR, stride=2)
+    pooled = net.max_pool(net.concat([value, "q"], 2), (2, 2))
+    table = net.lookup(net.sum_pool(pooled, (3, 3)), signed(7), rows=4)
+    scaled = net.requantize(table, [3, -1, 2, 1], [0, 1, -1, 2], [0, 1, 2, 3])
+    left = net.resize(net.pad(scaled, (0, 2, 0, 0, 0, 0)), (2, 1, 1))
+    right = net.transpose(net.slice(pooled, 0, 0, 2), (0, 1, 2))
+    net.add([left, right], [1, -2])
+    return net.graph(
+        tail=(HostAffine(factors=(0.5, 0.25), offsets=(1.0,)), HostApply(function="softmax")), output_axes=(2, 0, 1),
+        notes=("a note",),
+    )  # fmt: skip
+
+
+def asymmetric() -> IntegerGraph:
+    net = Net((5, 3), unsigned(3))
+    value = net.conv("q", 2, (2,), unsigned(3), zero_point=[3, 4], widen=[1, 0])
+    net.matmul(net.reshape(value, (8,)), 2, unsigned(4), zero_point=7)
+    return net.graph()
+
+
+GRAPHS = {"perceptron": perceptron(), "branches": branches(), "asymmetric": asymmetric()}
+GRAPH = GRAPHS["perceptron"]
 
 
 @pytest.fixture
@@ -38,11 +67,35 @@ def rewrite(path: Path, **members: bytes) -> None:
             archive.writestr(name, data)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=str)
-def test_a_saved_network_comes_back_equal(recipe: Mlp, tmp_path: Path) -> None:
-    graph = recipe.graph()
+@pytest.mark.parametrize("name", list(GRAPHS))
+def test_a_saved_network_comes_back_equal(name: str, tmp_path: Path) -> None:
+    graph = GRAPHS[name]
     save_graph(graph, tmp_path / "network.npz")
     assert load_graph(tmp_path / "network.npz") == graph
+
+
+def test_every_kind_of_node_is_among_them() -> None:
+    kinds = {type(node).__name__ for graph in GRAPHS.values() for node in graph.nodes}
+    assert kinds == set(NODE_KINDS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tail": (HostApply(function="tanh"),)},
+        {"output_axes": (0,)},
+        {"notes": ("another",)},
+    ],
+    ids=str,
+)
+def test_anything_that_differs_changes_the_digest(change: dict[str, object]) -> None:
+    assert digest(replace(GRAPH, **change)) != digest(GRAPH)
+
+
+@pytest.mark.parametrize("change", [{"zero_point": np.asarray(1)}, {"channel_axis": 0}], ids=str)
+def test_so_does_a_field_of_a_tensor(change: dict[str, object]) -> None:
+    tensors = {**GRAPH.tensors, "fc1.weight": replace(GRAPH.tensors["fc1.weight"], **change)}
+    assert digest(replace(GRAPH, tensors=tensors)) != digest(GRAPH)
 
 
 def test_equal_networks_are_equal_files(saved: Path, tmp_path: Path) -> None:
@@ -85,8 +138,8 @@ def test_words_that_are_not_the_recorded_ones_are_refused(saved: Path, tmp_path:
 
 
 def test_a_network_of_another_version_is_refused(saved: Path) -> None:
-    rewrite(saved, structure__json=structure_json(GRAPH).replace(b"edgeval.network/1", b"edgeval.network/2"))
-    with pytest.raises(RunDirectoryError, match=r"edgeval\.network/2"):
+    rewrite(saved, structure__json=structure_json(GRAPH).replace(b"edgeval.network/2", b"edgeval.network/1"))
+    with pytest.raises(RunDirectoryError, match=r"edgeval\.network/1"):
         load_graph(saved)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from edgeval.architecture import perceptron
 from edgeval.records import (
     CompareRecord,
     Complexity,
@@ -155,7 +156,7 @@ def run_record(widths: tuple[int, ...]) -> RunRecord:
             sparsity=0.333,
             prune="magnitude",
         ),
-        widths=widths,
+        architecture=perceptron(widths),
         float_metric=MetricValue(name="accuracy", unit="fraction", direction="higher", value=350 / 360),
         quantized_metric=ACCURACY,
         complexity=Complexity(
@@ -192,6 +193,7 @@ def layer_row(name: str, form: str, output: str, weights: int = 0) -> LayerRow:
     return LayerRow(
         name=name,
         form=form,
+        shape=(10,),
         output_format=output,
         weight_format="ap_fixed<6,1>" if weights else "",
         bias_format="ap_fixed<16,6>" if weights else "",
@@ -199,6 +201,7 @@ def layer_row(name: str, form: str, output: str, weights: int = 0) -> LayerRow:
         arithmetic="float64" if weights else "int64",
         weights=weights,
         zero_share=0.333 if weights else 0.0,
+        constants=0,
     )
 
 

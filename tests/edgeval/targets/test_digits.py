@@ -18,4 +18,4 @@ def test_the_input_words_hold_the_pixels_without_loss() -> None:
 
 
 def test_labels_are_the_ten_digits() -> None:
-    assert np.unique(DIGITS.splits(0).train.labels).tolist() == list(range(DIGITS.output_count))
+    assert np.unique(DIGITS.splits(0).train.labels).tolist() == list(range(DIGITS.architecture.output_count))

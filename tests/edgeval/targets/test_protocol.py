@@ -15,7 +15,7 @@ LABELS = np.arange(20)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="found 'digit'; allowed: digits, freesolv"):
+    with pytest.raises(UsageError, match="found 'digit'; allowed: digits, freesolv, jets, mnist, mnist-mlp"):
         find_target("digit")
 
 

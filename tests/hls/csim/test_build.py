@@ -204,3 +204,14 @@ def test_the_shim_names_every_array_and_tap(project: Path) -> None:
     source = shim_source(manifest)
     assert all(f"extern {array.cpp_type} {array.symbol}[{array.size}];" in source for array in manifest.arrays)
     assert all(f'{{"{tap.hls_layer}", {tap.size}, {tap.unit_log2}}}' in source for tap in manifest.taps)
+
+
+def test_another_processor_is_another_entry(project: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build_csim(project)
+    monkeypatch.setattr(build_module, "processor_flags", lambda: "flags: fpu avx512f")
+    assert build_csim(project).library != first.library
+
+
+def test_code_is_for_the_processor_at_hand(project: Path, log: Path) -> None:
+    build_csim(project)
+    assert all("native" in line for line in log.read_text().splitlines())

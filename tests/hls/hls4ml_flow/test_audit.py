@@ -47,13 +47,14 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(text), encoding="utf-8")
 
 
-def flip_value(position: int) -> Callable[[str], str]:
-    """Flip the least bit of one number of a comma-separated list, in a .txt or between the braces of a .h."""
+def flip_value(position: int, unit_log2: int = 0) -> Callable[[str], str]:
+    """Flip the least bit of one word of a comma-separated list, in a .txt or between the braces of a .h."""
 
     def change(text: str) -> str:
         head, body, tail = re.fullmatch(r"(.*=\s*\{|)(.*?)(\}\s*;.*|)", text, re.DOTALL).groups()
         values = body.split(",")
-        values[position] = str(int(float(values[position])) ^ 1)
+        word = int(float(values[position]) * 2.0**-unit_log2) ^ 1
+        values[position] = repr(word * 2.0**unit_log2)
         return f"{head}{','.join(values)}{tail}"
 
     return change
@@ -72,7 +73,8 @@ def test_a_clean_project_has_no_findings(originals: dict[str, Path], name: str) 
 @pytest.mark.parametrize("index", [0, 5, 15])
 def test_a_flipped_word_is_named_by_tensor_and_index(project: Path, suffix: str, index: int) -> None:
     name = symbol(project, "fc1.weight")
-    edit(project / f"firmware/weights/{name}.{suffix}", flip_value(index))
+    unit = load_manifest(project).array_of("fc1.weight").unit_log2
+    edit(project / f"firmware/weights/{name}.{suffix}", flip_value(index, unit))
     (finding,) = audit(project)
     word = int(GRAPH.tensors["fc1.weight"].executor_words().reshape(-1)[index])
     assert (finding.tensor, finding.index, finding.count) == ("fc1.weight", index, 1)
@@ -86,15 +88,15 @@ def test_a_transposed_array_is_named_by_the_index_of_the_tensor(
 ) -> None:
     project = shutil.copytree(originals["resource"], tmp_path / "project")
     array = load_manifest(project).array_of("fc1.weight")
-    assert array.transposed
-    edit(project / f"firmware/weights/{array.symbol}.{suffix}", flip_value(array.position(6)))
+    assert array.axes == (1, 0)
+    edit(project / f"firmware/weights/{array.symbol}.{suffix}", flip_value(array.position(6), array.unit_log2))
     (finding,) = audit(project)
     assert (finding.tensor, finding.index) == ("fc1.weight", 6)
 
 
 def test_a_bias_word_is_named_in_units_of_its_accumulator(project: Path) -> None:
     array = load_manifest(project).array_of("fc2.bias")
-    assert array.unit_log2 > 0
+    assert array.unit_log2 == -5
     edit(project / f"firmware/weights/{array.symbol}.txt", lambda text: re.sub(r"^[^,]+", "1.0", text))
     (finding,) = audit(project)
     assert (finding.tensor, finding.index, finding.found) == ("fc2.bias", 0, f"word {2.0**-array.unit_log2:g}")
@@ -235,7 +237,7 @@ def test_the_zeros_of_a_missing_bias_are_looked_at(tmp_path: Path) -> None:
     array = next(array for array in load_manifest(tmp_path / "p").arrays if array.tensor is None)
     edit(tmp_path / f"p/firmware/weights/{array.symbol}.txt", flip_value(1))
     (finding,) = audit(tmp_path / "p", graph)
-    assert (finding.tensor, finding.index) == (f"(no bias) {array.symbol}", 1)
+    assert (finding.tensor, finding.index) == (f"(constant) {array.symbol}", 1)
 
 
 def test_a_finding_reads_as_a_sentence() -> None:

@@ -10,7 +10,7 @@ from hls.graph import IntegerGraph
 from hls.hls4ml_flow import ProjectOptions, apply_overrides, load_overrides
 from hls.nodes import MatMul
 
-GRAPH = Mlp(widths=(4, 3, 2)).graph()  # fc1 sums at unit 2**0 in 12 bits, fc2 at 2**3 in 11
+GRAPH = Mlp(widths=(4, 3, 2)).graph()  # fc1 sums at unit 2**-5 in 12 bits, fc2 at 2**-5 in 11
 
 
 def yaml(path: Path, text: str) -> Path:
@@ -74,14 +74,14 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_narrower_accumulator_becomes_a_format_of_the_network() -> None:
-    graph = with_accumulator("fc1", "fixed<6,6>")
+    graph = with_accumulator("fc1", "fixed<6,1>")
     assert accumulators(graph)["fc1"] == (6, "wrap")
     assert graph.values["fc1"].format.width_bits == 6
     assert accumulators(GRAPH)["fc1"][0] == 12
 
 
 def test_an_accumulator_is_given_at_its_own_unit() -> None:
-    assert accumulators(with_accumulator("fc2", "ap_fixed<5, 8>"))["fc2"] == (5, "wrap")
+    assert accumulators(with_accumulator("fc2", "ap_fixed<5, 0>"))["fc2"] == (5, "wrap")
 
 
 def test_choices_that_change_no_word_change_no_network() -> None:
@@ -92,13 +92,13 @@ def test_choices_that_change_no_word_change_no_network() -> None:
 @pytest.mark.parametrize(
     ("layer", "text", "found"),
     [
-        ("fc1", "fixed<6,4>", r"accum fixed<6,4>; allowed: .* e\.g\. ap_fixed<12,12>"),
-        ("fc2", "fixed<6,6>", r"accum fixed<6,6>; allowed: .*2\*\*3"),
-        ("fc1", "ufixed<6,6>", "accum ufixed<6,6>"),
-        ("fc1", "fixed<6,6,AP_RND,AP_SAT>", "accum fixed<6,6,AP_RND,AP_SAT>"),
+        ("fc1", "fixed<6,4>", r"accum fixed<6,4>; allowed: .* e\.g\. ap_fixed<12,7>"),
+        ("fc2", "fixed<6,6>", r"accum fixed<6,6>; allowed: .*2\*\*-5"),
+        ("fc1", "ufixed<6,1>", "accum ufixed<6,1>"),
+        ("fc1", "fixed<6,1,AP_RND,AP_SAT>", "accum fixed<6,1,AP_RND,AP_SAT>"),
         ("fc1", "float", "accum float"),
-        ("fc1", "fixed<63,63>", "accum fixed<63,63>"),
-        ("fc1", "fixed<1,1>", "accum fixed<1,1>"),
+        ("fc1", "fixed<63,58>", "accum fixed<63,58>"),
+        ("fc1", "fixed<1,-4>", "accum fixed<1,-4>"),
         ("fc9", "fixed<6,6>", "layer 'fc9'; allowed: fc1, act1, fc2"),
         ("act1", "fixed<6,6>", "Precision"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from support.graphs import Net, unsigned
 from support.networks import Mlp
 
 from hls.errors import InputError, LoweringError, RunDirectoryError, ToolError
@@ -73,8 +74,8 @@ def test_the_types_are_the_networks(project: Path) -> None:
     defines = (project / "firmware" / "defines.h").read_text(encoding="utf-8")
     manifest = load_manifest(project)
     weight = manifest.array_of("fc1.weight")
-    assert f"ap_fixed<4,4,AP_RND_CONV,AP_SAT,0> {weight.cpp_type};" in defines
-    assert "typedef ap_ufixed<5,5> input_t;" in defines
+    assert f"typedef ap_fixed<4,{4 + weight.unit_log2}> {weight.cpp_type};" in defines
+    assert "typedef ap_ufixed<5,2> input_t;" in defines
 
 
 def test_the_parts_of_a_project_are_the_options(tmp_path: Path) -> None:
@@ -103,10 +104,10 @@ def test_strategy_and_reuse_of_the_yaml_reach_the_layers(
 
 
 def test_a_narrower_accumulator_reaches_the_types(tmp_path: Path) -> None:
-    overrides = {"LayerName": {"fc1": {"Precision": {"accum": "fixed<6,6>"}}}}
+    overrides = {"LayerName": {"fc1": {"Precision": {"accum": "fixed<6,1>"}}}}
     graph = apply_overrides(GRAPH, overrides)
     write_project(graph, tmp_path / "p", ProjectOptions(overrides=overrides))
-    assert "typedef ap_fixed<6,6> dense_fc1_accum_t;" in (tmp_path / "p/firmware/defines.h").read_text()
+    assert "typedef ap_fixed<6,1> dense_fc1_accum_t;" in (tmp_path / "p/firmware/defines.h").read_text()
 
 
 def test_a_project_replaces_an_older_one_whole(tmp_path: Path) -> None:
@@ -146,10 +147,11 @@ def test_what_hls4ml_cannot_convert_is_a_tool_error(tmp_path: Path, monkeypatch:
         written(tmp_path)
 
 
-def test_a_requantize_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    graph = Mlp(widths=(4, 3, 2), po2=False, bias=False).graph()
-    with pytest.raises(LoweringError):
-        write_project(graph, tmp_path / "hls4ml", ProjectOptions())
+def test_a_layer_hls4ml_has_not_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    net = Net((5, 2), unsigned(3))
+    net.matmul("q", 3)  # over a sequence
+    with pytest.raises(LoweringError, match="matrix product over words of shape"):
+        write_project(net.graph(), tmp_path / "hls4ml", ProjectOptions())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,9 +172,12 @@ def test_a_damaged_manifest_is_refused(project: Path, tmp_path: Path) -> None:
         load_manifest(tmp_path)
 
 
-def test_positions_of_a_transposed_array_are_those_of_the_transpose(project: Path) -> None:
-    array = load_manifest(project).array_of("fc1.weight")
-    assert not array.transposed
-    flat = np.arange(8).reshape(4, 2)
-    turned = msgspec.structs.replace(array, transposed=True, shape=(4, 2), size=8)
-    assert [flat.T.reshape(-1)[turned.position(i)] for i in range(8)] == list(range(8))
+@pytest.mark.parametrize(("shape", "axes"), [((4, 2), (1, 0)), ((3, 2, 2, 1), (2, 3, 1, 0))])
+def test_positions_are_those_of_the_permuted_array(
+    project: Path, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> None:
+    size = int(np.prod(shape))
+    array = msgspec.structs.replace(load_manifest(project).array_of("fc1.weight"), shape=shape, axes=axes, size=size)
+    cpp = np.arange(size).reshape(shape).transpose(axes).reshape(-1)
+    assert [cpp[array.position(index)] for index in range(size)] == list(range(size))
+    assert array.stored_order().tolist() == cpp.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +16,8 @@ from support.reference import real_output
 
 from hls.engine import ExactEngine
 from hls.errors import LoweringError
-from hls.lowering import LOWERINGS, lower
+from hls.lowering import LOWERINGS, lower, lower_traced
+from hls.nodes import MatMul
 
 WITHOUT = st.sampled_from([False])
 POWER_OF_TWO = {
@@ -69,15 +71,6 @@ def cut(*outputs: str) -> onnx.ModelProto:
     graph = Graph()
     value = graph.node("MatMul", [graph.quant("x", "input_quant"), graph.weight(WEIGHTS)], "fc")
     return graph.model(*[{"value": value}.get(name, name) for name in outputs])
-
-
-def test_an_unsupported_operator_is_named_with_the_supported_ones() -> None:
-    with pytest.raises(LoweringError) as caught:
-        lower(dense(lambda graph, value: graph.node("Softmax", [value], "tail")))
-    assert caught.value.found == "operator Softmax"
-    assert caught.value.where == "layer /tail/Softmax (Softmax)"
-    assert caught.value.allowed == ", ".join(sorted(LOWERINGS))
-    assert "float tail" in caught.value.remedy
 
 
 def test_an_unquantized_graph_is_refused() -> None:
@@ -157,13 +150,6 @@ def tail_behind_the_output(graph: Graph, value: str) -> str:
     return value
 
 
-@pytest.mark.parametrize("after", [branch_of_bias, branch_of_layer, tail_behind_the_output])
-def test_words_that_two_operators_read_are_refused(after: object) -> None:
-    # A branch that leads nowhere must not change the words of the one that does (its bias would be added to both).
-    with pytest.raises(LoweringError, match="read 2 times"):
-        lower(dense(after))
-
-
 def test_notes_say_what_was_taken_for_equal() -> None:
     graph = Graph()
     value = graph.quant("x", "input_quant", scale=np.float32(0.1))
@@ -176,3 +162,58 @@ def test_notes_say_what_was_taken_for_equal() -> None:
 
 def test_exact_scales_need_no_notes() -> None:
     assert Mlp().graph().notes == ()
+
+
+@pytest.mark.parametrize("after", [branch_of_bias, branch_of_layer, tail_behind_the_output])
+def test_a_branch_that_leads_nowhere_leaves_nothing(after: Callable[[Graph, str], str]) -> None:
+    # Its bias must not be added to the branch that does lead somewhere.
+    lowered = lower(dense(after))
+    assert {node.name for node in lowered.nodes} <= {"input_quant", "fc", "act", "live"}
+    assert all(node.bias is None for node in lowered.nodes if isinstance(node, MatMul))
+
+
+def test_an_unsupported_operator_is_named_with_the_supported_ones() -> None:
+    with pytest.raises(LoweringError) as caught:
+        lower(dense(lambda graph, value: graph.node("Hardmax", [value], "tail")))
+    assert caught.value.found == "operator Hardmax"
+    assert caught.value.where == "layer /tail/Hardmax (Hardmax)"
+    assert caught.value.allowed == ", ".join(sorted(LOWERINGS))
+    assert "float tail" in caught.value.remedy
+
+
+def test_an_operator_of_a_foreign_domain_is_refused() -> None:
+    with pytest.raises(LoweringError, match=r"operator Relu of domain com\.example"):
+        lower(dense(lambda graph, value: graph.node("Relu", [value], domain="com.example")))
+
+
+def test_a_softmax_is_the_hosts_and_nothing_may_follow_it() -> None:
+    lowered = lower(dense(lambda graph, value: graph.node("Softmax", [value])))
+    assert [type(step).__name__ for step in lowered.tail] == ["HostApply"]
+    with pytest.raises(LoweringError, match="a quantizer behind a softmax"):
+        lower(dense(lambda graph, value: graph.quant(graph.node("Softmax", [value]), "act")))
+
+
+@pytest.mark.parametrize(("opset", "lowers"), [(11, False), (13, True)])
+def test_a_softmax_of_an_old_operator_set_takes_all_axes_behind_its_own(opset: int, lowers: bool) -> None:
+    graph = Graph(inputs=[("x", [1, 2, 3])])
+    value = graph.node("MatMul", [graph.quant("x", "q"), graph.weight(np.eye(3))], "fc")
+    model = graph.model(graph.node("Softmax", [value], "tail", axis=1))
+    model.opset_import[0].version = opset
+    if lowers:
+        network = lower(model)
+        words = network.quantize_inputs(np.arange(6.0).reshape(1, 2, 3))
+        shown = network.output_values(ExactEngine(network).run(words).output)
+        assert np.allclose(shown.reshape(1, 2, 3).sum(axis=1), 1.0)
+    else:
+        with pytest.raises(LoweringError, match=r"tail/Softmax.*found axis 1"):
+            lower(model)
+
+
+def test_words_of_the_output_may_be_scaled_behind_their_quantizer() -> None:
+    # The value's scale then holds the factor; the quantizer's own unit is what a float execution shows.
+    def after(graph: Graph, value: str) -> str:
+        return graph.node("Mul", [graph.quant(value, "act", scale=0.5), graph.constant(1.25)])
+
+    lowered = lower_traced(dense(after))
+    assert float(lowered.graph.output_scale) == 0.625
+    assert lowered.traces[-1].unit == (Fraction(1, 2),)

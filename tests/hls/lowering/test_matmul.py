@@ -84,23 +84,6 @@ def test_the_accumulator_is_as_wide_as_the_formats_need() -> None:
     assert (node.accumulator.width_bits, node.accumulator.overflow) == (9, "wrap")
 
 
-def test_scales_along_the_inputs_are_refused() -> None:
-    with pytest.raises(LoweringError, match=r"fc/MatMul.*weight scales that differ along the input axis"):
-        layer(scale=[[1.0], [2.0]])
-
-
-@pytest.mark.parametrize(("name", "value"), [("alpha", 0.5), ("beta", 2.0), ("transA", 1)])
-def test_a_gemm_that_also_scales_is_refused(name: str, value: float) -> None:
-    with pytest.raises(LoweringError, match=rf"fc/Gemm.*found {name} = {value}"):
-        gemm(**{name: value})
-
-
-def test_a_float_weight_is_refused_by_layer() -> None:
-    graph = Graph()
-    with pytest.raises(LoweringError, match=r"fc/MatMul.*a weight that is not behind a Quant node.*QuantLinear"):
-        lower(graph.model(graph.node("MatMul", [graph.quant("x", "q"), graph.constant(WEIGHTS)], "fc")))
-
-
 def test_a_weight_that_is_no_matrix_is_refused() -> None:
     graph = Graph()
     with pytest.raises(LoweringError, match=r"a weight of shape \[2\]"):
@@ -111,25 +94,6 @@ def test_a_float_input_is_refused_by_layer() -> None:
     graph = Graph()
     with pytest.raises(LoweringError, match=r"fc/MatMul.*an input that no Quant node has seen.*QuantIdentity"):
         lower(graph.model(graph.node("MatMul", ["x", graph.weight(WEIGHTS)], "fc")))
-
-
-def test_a_constant_on_the_left_is_refused() -> None:
-    graph = Graph()
-    with pytest.raises(LoweringError, match=r"fc/MatMul.*a quantized constant matrix on the right"):
-        lower(graph.model(graph.node("MatMul", [graph.weight(WEIGHTS), graph.quant("x", "q")], "fc")))
-
-
-def test_an_input_that_does_not_fit_the_weight_is_refused() -> None:
-    with pytest.raises(LoweringError, match=r"next/MatMul.*input words of shape \[3\].*allowed: shape \[2\]"):
-        lower(dense(lambda graph, value: graph.node("MatMul", [value, graph.weight(WEIGHTS, "w")], "next")))
-
-
-def test_an_input_with_a_scale_a_channel_is_refused() -> None:
-    graph = Graph()
-    value = graph.node("MatMul", [graph.quant("x", "q"), graph.weight(WEIGHTS, scale=[1.0, 3.0, 5.0])], "fc")
-    value = graph.node("MatMul", [value, graph.weight(np.eye(3), "w")], "next")
-    with pytest.raises(LoweringError, match=r"next/MatMul.*with 3 scale\(s\)"):
-        lower(graph.model(value))
 
 
 def test_sums_beyond_the_carrier_are_refused_by_layer() -> None:
@@ -145,3 +109,67 @@ def test_layers_with_one_name_get_two() -> None:
     value = graph.node("MatMul", [graph.quant("x", "q"), graph.weight(np.eye(2))], "fc")
     value = graph.node("MatMul", [value, graph.weight(np.eye(2), bits=3.0)], "fc")
     assert list(lower(graph.model(value)).tensors) == ["fc.weight", "fc_2.weight"]
+
+
+def test_scales_along_the_inputs_are_refused() -> None:
+    with pytest.raises(LoweringError, match=r"fc/MatMul.*weight scales that differ within an output channel"):
+        layer(scale=[[1.0], [2.0]])
+
+
+def test_alpha_is_part_of_the_scale() -> None:
+    assert float(gemm(alpha=0.5).output_scale) == 0.5
+
+
+@pytest.mark.parametrize(("name", "value"), [("alpha", -0.5), ("transA", 1)])
+def test_a_gemm_that_has_no_form_is_refused(name: str, value: float) -> None:
+    with pytest.raises(LoweringError, match=rf"fc/Gemm.*found {name} = {value}"):
+        gemm(**{name: value})
+
+
+def test_a_float_weight_is_refused_by_layer() -> None:
+    graph = Graph()
+    weight = graph.constant(np.array(WEIGHTS) + 0.5)
+    with pytest.raises(LoweringError, match=r"fc/MatMul.*a weight that is not behind a Quant node.*QuantLinear"):
+        lower(graph.model(graph.node("MatMul", [graph.quant("x", "q"), weight], "fc")))
+
+
+def test_whole_numbers_are_words_without_a_quantizer() -> None:
+    graph = Graph()
+    lowered = lower(graph.model(graph.node("MatMul", [graph.quant("x", "q"), graph.constant(WEIGHTS)], "fc")))
+    assert lowered.tensors["fc.weight"].words.tolist() == np.array(WEIGHTS).astype(int).tolist()
+    assert "whole numbers without a quantizer" in lowered.notes[0]
+
+
+def test_a_constant_on_the_left_is_refused() -> None:
+    graph = Graph()
+    with pytest.raises(LoweringError, match=r"fc/MatMul.*the product of two activations"):
+        lower(graph.model(graph.node("MatMul", [graph.weight(WEIGHTS), graph.quant("x", "q")], "fc")))
+
+
+def test_an_input_that_does_not_fit_the_weight_is_refused() -> None:
+    with pytest.raises(LoweringError, match=r"next/MatMul.*input words of shape \[3\].*a last axis of 2"):
+        lower(dense(lambda graph, value: graph.node("MatMul", [value, graph.weight(WEIGHTS, "w")], "next")))
+
+
+def test_an_input_with_a_scale_a_channel_is_refused() -> None:
+    graph = Graph()
+    value = graph.node("MatMul", [graph.quant("x", "q"), graph.weight(WEIGHTS, scale=[1.0, 3.0, 5.0])], "fc")
+    value = graph.node("MatMul", [value, graph.weight(np.eye(3), "w")], "next")
+    with pytest.raises(LoweringError, match=r"next/MatMul.*input words with 3 scales"):
+        lower(graph.model(value))
+
+
+def test_zero_points_of_weights_are_taken_off_the_stored_words() -> None:
+    graph = Graph()
+    weight = graph.weight(WEIGHTS, zero_point=2.0, bits=5.0)
+    tensor = lower(graph.model(graph.node("MatMul", [graph.quant("x", "q"), weight], "fc"))).tensors["fc.weight"]
+    assert tensor.words.tolist() == [[3, 0, 5], [6, 7, -4]]
+    assert tensor.executor_words().tolist() == np.array(WEIGHTS).astype(int).tolist()
+
+
+def test_one_signed_bit_is_bipolar() -> None:
+    graph = Graph()
+    weight = graph.weight(WEIGHTS, bits=1.0)
+    tensor = lower(graph.model(graph.node("MatMul", [graph.quant("x", "q"), weight], "fc"))).tensors["fc.weight"]
+    assert (tensor.format.encoding, tensor.format.width_bits) == ("bipolar", 1)
+    assert tensor.words.tolist() == np.sign(WEIGHTS).astype(int).tolist()
