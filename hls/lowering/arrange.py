@@ -149,7 +149,7 @@ def emit_quantized(  # one quantizer's parts
     builder: Builder, node: onnx.NodeProto, wire: Wire, quantizer: Quantizer, word_format: WordFormat, name: str
 ) -> Wire:
     """Emit the cheapest exact node from the words of a wire to those of a quantizer."""
-    source = builder.format_of(wire)
+    source = builder.format_of(wire).hardware  # two bits for bipolar words: a table there has an entry for each
     reachable = Interval(minimum=source.minimum, maximum=source.maximum)
     try:
         form = choose_form(wire.scale, wire.chain, reachable, quantizer)

@@ -13,7 +13,7 @@ from hls.errors import LoweringError
 from hls.lowering import lower
 from hls.lowering.boundaries import exact_round
 from hls.lowering.quant import _ROUNDINGS as NAMES
-from hls.nodes import MatMul, Node, Requantize, Shift, Threshold
+from hls.nodes import Lookup, MatMul, Node, Requantize, Shift, Threshold
 
 
 def activation(*, relu: bool = False, **choices: object) -> Node:
@@ -161,3 +161,14 @@ def test_a_falling_function_in_front_of_a_max_pool_is_negated_first() -> None:
     negated = lowered.compute_nodes[1]
     assert isinstance(negated, Requantize)
     assert negated.multipliers == (-1, 1)
+
+
+def test_a_table_of_bipolar_words_has_an_entry_for_every_word_of_their_two_bits() -> None:
+    def after(graph: Graph, value: str) -> str:
+        value = graph.quant(value, "sign", bits=1.0)
+        return graph.quant(graph.node("Abs", [value]), "act", scale=0.3)
+
+    lowered = lower(dense(after))
+    lookup = lowered.compute_nodes[-1]
+    assert isinstance(lookup, Lookup)
+    assert (lookup.first, lowered.tensors[lookup.table].words.shape[1]) == (-2, 4)
