@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 
 from hls.errors import LoweringError
-from hls.formats import WordFormat, smallest_format
+from hls.formats import WordFormat
 from hls.graph import StoredTensor
 from hls.intervals import Interval
 from hls.lowering.boundaries import Quantizer
 from hls.lowering.chain import Affine, Chain, Clip, Leaky, Rationals, Step, linear, per_channel, scaling, width
 from hls.lowering.forms import LookupForm, NoForm, RequantizeForm, ShiftForm, ThresholdForm, choose_form, clamped
-from hls.lowering.symbols import Builder, Wire, where
+from hls.lowering.symbols import Builder, Wire, holding_format, where
 from hls.nodes import Lookup, Requantize, Reshape, Shift, Threshold, Transpose
 
 
@@ -134,7 +134,7 @@ def negated(builder: Builder, node: onnx.NodeProto, wire: Wire, signs: tuple[int
     multipliers = tuple(-1 if sign < 0 else 1 for sign in signs)
     source = builder.format_of(wire)
     low, high = min(source.minimum, -source.maximum), max(source.maximum, -source.minimum)
-    word_format = smallest_format(low, high)
+    word_format = holding_format(node, low, high)
     name = builder.layer_name(node, "negated")
     new = Requantize(
         name=name, input=wire.value, output=name, format=word_format, multipliers=multipliers,
@@ -229,7 +229,7 @@ def _clip_words(builder: Builder, node: onnx.NodeProto, wire: Wire) -> Wire:
                 )
         at_least, at_most = (None if b is None else int(b / wire.scale[0]) for b in (step.low, step.high))
         low, high = (clamped(word, at_least, at_most) for word in (low, high))
-    word_format = smallest_format(low, high)
+    word_format = holding_format(node, low, high)
     name = builder.unique_name(f"{wire.value}_{'relu' if low == 0 else 'clip'}")
     shift = Shift(
         name=name, input=wire.value, output=name, format=word_format,
@@ -275,7 +275,7 @@ def _offset_words(builder: Builder, node: onnx.NodeProto, wire: Wire, slopes: tu
         return Wire(value=wire.value, order=wire.order, scale=scale)
     source = builder.format_of(wire)
     low, high = source.minimum + min(words), source.maximum + max(words)
-    word_format = smallest_format(low, high)
+    word_format = holding_format(node, low, high)
     name = builder.layer_name(node, "offset")
     new = Requantize(
         name=name, input=wire.value, output=name, format=word_format,

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from hls.errors import FormatError
 from hls.formats import MAXIMUM_WIDTH_BITS, Rounding, WordFormat, Words, smallest_signed
 from hls.intervals import Interval
 from hls.lowering.boundaries import Boundaries, Quantizer, find_boundaries, tabulate
@@ -245,11 +246,13 @@ def _thresholds(found: Boundaries, reachable: Interval, quantizer: Quantizer) ->
     bottom = low + stride * int((always & ~keep).sum())
     top = bottom + stride * int(keep.sum())
     assert top <= high
+    try:  # one beyond the largest word where a channel never takes a step
+        width_bits = smallest_signed(reachable.minimum, reachable.maximum + 1).width_bits
+    except FormatError as error:
+        raise NoForm(f"words of {MAXIMUM_WIDTH_BITS} bits in front of a comparison") from error
     return ThresholdForm(
         thresholds=np.sort(found.first[:, keep], axis=1),
-        threshold_format=WordFormat(
-            width_bits=smallest_signed(reachable.minimum, reachable.maximum + 1).width_bits, encoding="twos_complement"
-        ),
+        threshold_format=WordFormat(width_bits=width_bits, encoding="twos_complement"),
         offsets=tuple(bottom if rises else top for rises in found.rising.tolist()),
         directions=tuple(1 if rises else -1 for rises in found.rising.tolist()),
         stride=stride,

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 
 from hls.errors import LoweringError
-from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, smallest_format
+from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat
 from hls.intervals import add_interval
 from hls.lowering.arrange import arranged, flushed, folded
 from hls.lowering.chain import Affine, Rationals, linear, offsets_of
-from hls.lowering.symbols import Builder, Symbol, Wire, accumulator_format, attribute, where, wire_input
+from hls.lowering.symbols import Builder, Symbol, Wire, accumulator_format, attribute, holding_format, where, wire_input
 from hls.nodes import Add, Concat, Requantize, Shift
 
 _ONE = (Fraction(1),)
@@ -73,15 +73,15 @@ def lower_concat(builder: Builder, node: onnx.NodeProto) -> Symbol:
     shape[value_axis] = sum(s[value_axis] for s in shapes)
     name = builder.layer_name(node, "concat")
     new = Concat(name=name, inputs=tuple(wire.value for wire in wires), output=name, axis=value_axis)
-    value = builder.emit(new, tuple(shape), _holding(formats), (scale,))
+    value = builder.emit(new, tuple(shape), _holding(node, formats), (scale,))
     return Wire(value=value, order=wires[0].order, scale=(scale,))
 
 
-def _holding(formats: Sequence[WordFormat]) -> WordFormat:
+def _holding(node: onnx.NodeProto, formats: Sequence[WordFormat]) -> WordFormat:
     """The narrowest format that holds the words of all of them."""
     if len(set(formats)) == 1:
         return formats[0]
-    return smallest_format(min(f.minimum for f in formats), max(f.maximum for f in formats))
+    return holding_format(node, min(f.minimum for f in formats), max(f.maximum for f in formats))
 
 
 def without_offset(
@@ -130,7 +130,7 @@ def _multiplied(builder: Builder, node: onnx.NodeProto, wire: Wire, multiplier: 
         return wire
     source = builder.format_of(wire)
     low, high = source.minimum * multiplier, source.maximum * multiplier
-    word_format = smallest_format(low, high)
+    word_format = holding_format(node, low, high)
     name = builder.layer_name(node, "align")
     new: Shift | Requantize
     if multiplier.bit_count() == 1:

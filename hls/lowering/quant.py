@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from hls.errors import FormatError, LoweringError
-from hls.formats import Encoding, QuantizerRounding, WordFormat, smallest_format
+from hls.formats import Encoding, QuantizerRounding, WordFormat
 from hls.host import ROUNDINGS
 from hls.lowering.arrange import emit_quantized, folded
 from hls.lowering.boundaries import Quantizer
@@ -29,6 +29,7 @@ from hls.lowering.symbols import (
     Wire,
     attribute,
     constant_input,
+    holding_format,
     rational,
     where,
     wire_input,
@@ -108,7 +109,7 @@ def lower_trunc(builder: Builder, node: onnx.NodeProto) -> Symbol:
         code, low, high = _range(node, out_bits, signed=signed, narrow=narrow)
     else:  # version 1 does not clip
         low, high = (source.minimum >> shift) - 1, (source.maximum >> shift) + 1
-        code = smallest_format(low, high) if low < 0 and source.minimum < 0 else smallest_format(0, high)
+        code = holding_format(node, low if low < 0 and source.minimum < 0 else 0, high)
         low = max(low, code.minimum)
     # First to whole words of its own scale, as the operator does, then the shift.
     plain = folded(wire)
@@ -117,7 +118,7 @@ def lower_trunc(builder: Builder, node: onnx.NodeProto) -> Symbol:
             scale=scale, rounding="half_even", zero_point=0, low=source.minimum * 4, high=source.maximum * 4
         )
         name = builder.layer_name(node, "trunc_words")
-        plain = emit_quantized(builder, node, plain, wide, smallest_format(wide.low, wide.high), name)
+        plain = emit_quantized(builder, node, plain, wide, holding_format(node, wide.low, wide.high), name)
     units = replace(plain, scale=(Fraction(1),))
     quantizer = Quantizer(scale=Fraction(1 << shift), rounding=rounding, zero_point=0, low=low, high=high)
     out = emit_quantized(builder, node, units, quantizer, code, builder.layer_name(node, "trunc"))
@@ -268,7 +269,7 @@ def _of_tensor(node: onnx.NodeProto, parameters: _Parameters) -> tuple[Quantizer
         scale=rational(_single(node, parameters.scale, "scales")),
         rounding=parameters.rounding, zero_point=ties, low=low, high=high, bipolar=parameters.bipolar,
     )  # fmt: skip
-    return quantizer, parameters.code if zero_point == 0 else smallest_format(low, high)
+    return quantizer, parameters.code if zero_point == 0 else holding_format(node, low, high)
 
 
 def _single(node: onnx.NodeProto, numbers: np.ndarray, meaning: str) -> float:

@@ -12,7 +12,7 @@ import onnx
 from jaxtyping import Float, Int
 
 from hls.errors import FormatError, LoweringError
-from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words, smallest_signed
+from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words, smallest_format, smallest_signed
 from hls.graph import StoredTensor, Value
 from hls.intervals import Interval
 from hls.lowering.boundaries import Quantizer
@@ -240,6 +240,23 @@ def accumulator_format(node: onnx.NodeProto, interval: Interval) -> WordFormat:
             allowed=f"sums of at most {MAXIMUM_WIDTH_BITS} bits",
             where=where(node),
             remedy="use fewer bits for the input, the weights or the bias of this layer",
+        ) from error
+
+
+def holding_format(node: onnx.NodeProto, low: int, high: int) -> WordFormat:
+    """Narrowest format of words that lie in an interval.
+
+    Raises:
+        LoweringError: there is none.
+    """
+    try:
+        return smallest_format(low, high)
+    except FormatError as error:
+        raise LoweringError(
+            found=f"words from {low} to {high}",
+            allowed=f"words of at most {MAXIMUM_WIDTH_BITS} bits",
+            where=where(node),
+            remedy="quantize in front of it to fewer bits, or each branch with the same scale",
         ) from error
 
 

@@ -14,6 +14,7 @@ from support.random_moves import flatten, moved, padded
 from support.random_quantizers import Operator, Random, pick, plain, quantized, scale_near
 
 _TOO_MANY = "a function that rises and falls over|output words that are not a plain shift"
+_TOO_WIDE = "whose common unit|bits in front of a comparison|words from|sums from"
 _SCALES = "scales \\[|one scale a channel|one scale \\(or pending|between two words"
 
 
@@ -165,7 +166,7 @@ def residual(writer: Writer, tensor: Tensor, random: Random) -> Tensor:
     if random.random() < 0.5:
         names.reverse()
     name = writer.node(str(pick(random, ("Add", "Add", "Sub"))), names)
-    writer.may_refuse("whose common unit")
+    writer.may_refuse(_TOO_WIDE)
     return Tensor(name, tensor.shape, tensor.reach + other.reach, 40, pending=True)
 
 
@@ -178,7 +179,7 @@ def side_by_side(writer: Writer, tensor: Tensor, random: Random) -> Tensor:
     given = axis + 1 if random.random() < 0.6 or writer.opset < 11 else axis - len(tensor.shape)
     shape = list(tensor.shape)
     shape[axis] *= len(names)
-    writer.may_refuse("whose common unit")
+    writer.may_refuse(_TOO_WIDE)
     name = writer.node("Concat", names, axis=given)
     return replace(tensor, name=name, shape=tuple(shape), reach=max(tensor.reach, other.reach), bits=40)
 
@@ -200,7 +201,7 @@ def parted(writer: Writer, tensor: Tensor, random: Random) -> Tensor:
     shape[axis] = size // 2
     part = replace(tensor, name=left, shape=tuple(shape))
     part = quantized(writer, activation(writer, part, random), random, per_channel=False)
-    writer.may_refuse("whose common unit")
+    writer.may_refuse(_TOO_WIDE)
     if random.random() < 0.5:
         name = writer.node("Add", [part.name, right])
         return Tensor(name, tuple(shape), tensor.reach * 2, 40, pending=True)

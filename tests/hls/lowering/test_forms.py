@@ -165,3 +165,9 @@ def test_thresholds_are_sorted_and_fit_their_format() -> None:
     assert isinstance(form, ThresholdForm)
     assert (np.diff(form.thresholds, axis=1) >= 0).all()
     assert form.thresholds.max() <= form.threshold_format.maximum
+
+
+def test_words_that_fill_the_carrier_cannot_be_compared() -> None:
+    quantizer = Quantizer(scale=Fraction(2**60), rounding="ceil", zero_point=0, low=0, high=1)
+    with pytest.raises(NoForm, match="62 bits in front of a comparison"):
+        choose_form((Fraction(1),), (), Interval(minimum=-(2**61), maximum=2**61 - 1), quantizer)
