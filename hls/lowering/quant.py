@@ -15,9 +15,9 @@ import onnx
 from hls.errors import FormatError, LoweringError
 from hls.formats import Encoding, QuantizerRounding, WordFormat
 from hls.host import ROUNDINGS
-from hls.lowering.arrange import emit_quantized, folded
-from hls.lowering.boundaries import Quantizer
-from hls.lowering.chain import HostOnly, scaling
+from hls.lowering.arrange import describe, emit_quantized, folded
+from hls.lowering.boundaries import Quantizer, exact_round
+from hls.lowering.chain import HostOnly, directions, exact, scaling, width
 from hls.lowering.inputs import quantize_input
 from hls.lowering.symbols import (
     Builder,
@@ -103,22 +103,21 @@ def lower_trunc(builder: Builder, node: onnx.NodeProto) -> Symbol:
             where=where(node),
             remedy="truncate a symmetric tensor to fewer bits",
         )
-    source = builder.format_of(wire)
+    # First to whole words of its own scale, as the operator does, then the shift.
+    plain = folded(wire)
+    if plain.chain or plain.scale != (scale,):
+        low, high = _reached(builder, node, plain, scale)
+        wide = Quantizer(scale=scale, rounding="half_even", zero_point=0, low=low, high=high)
+        name = builder.layer_name(node, "trunc_words")
+        plain = emit_quantized(builder, node, plain, wide, holding_format(node, low, high), name)
     if len(node.input) > 5:
         signed, narrow = bool(attribute(node, "signed", 1)), bool(attribute(node, "narrow", 0))
         code, low, high = _range(node, out_bits, signed=signed, narrow=narrow)
     else:  # version 1 does not clip
+        source = builder.format_of(plain)
         low, high = (source.minimum >> shift) - 1, (source.maximum >> shift) + 1
         code = holding_format(node, low if low < 0 and source.minimum < 0 else 0, high)
         low = max(low, code.minimum)
-    # First to whole words of its own scale, as the operator does, then the shift.
-    plain = folded(wire)
-    if plain.chain or plain.scale != (scale,):
-        wide = Quantizer(
-            scale=scale, rounding="half_even", zero_point=0, low=source.minimum * 4, high=source.maximum * 4
-        )
-        name = builder.layer_name(node, "trunc_words")
-        plain = emit_quantized(builder, node, plain, wide, holding_format(node, wide.low, wide.high), name)
     units = replace(plain, scale=(Fraction(1),))
     quantizer = Quantizer(scale=Fraction(1 << shift), rounding=rounding, zero_point=0, low=low, high=high)
     out = emit_quantized(builder, node, units, quantizer, code, builder.layer_name(node, "trunc"))
@@ -127,6 +126,29 @@ def lower_trunc(builder: Builder, node: onnx.NodeProto) -> Symbol:
     out = replace(out, scale=(out_scale,))
     _trace(builder, node, out, replace(units, scale=(scale,)), replace(quantizer, scale=scale * (1 << shift)))
     return out
+
+
+def _reached(builder: Builder, node: onnx.NodeProto, wire: Wire, scale: Fraction) -> tuple[int, int]:
+    """Smallest and largest word of a scale that a wire's values are rounded to.
+
+    Raises:
+        LoweringError: the pending arithmetic rises and falls, so that its ends do not bound it.
+    """
+    if directions(wire.chain) is None:
+        raise LoweringError(
+            found=f"{describe(wire.chain)} in front of a Trunc",
+            allowed="words, or arithmetic that only rises or only falls",
+            where=where(node),
+            remedy="quantize in front of the Trunc",
+        )
+    source = builder.format_of(wire)
+    whole = (scaling(wire.scale), *wire.chain)
+    ends = [
+        exact_round(exact(whole, Fraction(word), channel) / scale, "half_even")
+        for word in (source.minimum, source.maximum)
+        for channel in range(width(whole))
+    ]
+    return min(ends), max(ends)
 
 
 def _lower(builder: Builder, node: onnx.NodeProto, parameters: _Parameters) -> Symbol:

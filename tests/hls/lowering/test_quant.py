@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.onnx_graphs import WEIGHTS, Graph, dense
 
+from hls.engine import ExactEngine
 from hls.errors import LoweringError
 from hls.lowering import lower
 from hls.nodes import Shift
@@ -122,6 +123,22 @@ def test_a_trunc_of_the_second_version_clips(signed: int, narrow: int) -> None:
     assert isinstance(node, Shift)
     assert (node.shift, node.rounding) == (2, "floor")
     assert (node.low, node.high) == ((-4 + narrow, 3) if signed else (0, 7 - narrow))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_trunc_at_a_much_finer_scale_than_its_input_keeps_every_word(version: int) -> None:
+    def after(graph: Graph, value: str) -> str:
+        value = graph.quant(value, "act", bits=4.0, scale=1.0)
+        numbers = (0.125, 0.0, 8.0, 6.0) if version == 1 else (0.125, 0.0, 8.0, 0.5, 8.0)
+        operands = [graph.constant(number) for number in numbers]
+        return graph.node("Trunc", [value, *operands], "trunc", domain="qonnx.custom_op.general", rounding_mode="FLOOR")
+
+    network = lower(dense(after))
+    shape = network.values[network.quantizer.output].shape
+    words = np.random.default_rng(0).integers(-8, 8, size=(200, *shape))
+    execution = ExactEngine(network).run(words, ["act"])
+    assert np.abs(execution.taps["act"]).max() > 4  # beyond what four times its own words reach at the finer scale
+    assert np.array_equal(execution.output, execution.taps["act"] * 8 // 4)
 
 
 def test_a_weight_on_a_rounding_boundary_of_float32_is_the_word_that_float32_gives() -> None:
