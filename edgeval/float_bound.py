@@ -22,7 +22,6 @@ from hls.engine import arithmetic_of, evaluate
 from hls.errors import ToolError
 from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat, Words
 from hls.graph import IntegerGraph, StoredTensor
-from hls.host import ROUNDINGS
 from hls.lowering import Lowered
 from hls.lowering.boundaries import Quantizer
 from hls.lowering.chain import FLOAT32_ROUNDOFF, HostOnly, floats
@@ -45,11 +44,11 @@ class WitnessReport:
 
     Attributes:
         outputs: What the float execution gave, float64, shape (samples, outputs).
-        words: Words of quantized tensors that were compared.
+        words: Words of quantized tensors that were compared; of those layers where float32 can tell words apart.
         explained: Of these, differing within the float error bound.
         unexplained: Differing beyond it, or output values beyond their bound.
         first: The first unexplained one, in words for people; ``None`` for none.
-        skipped: Why nothing was compared: a layer whose float32 error spans whole words; ``None`` where it was.
+        skipped: Why a layer (or all) was not compared: its float32 error spans whole words; ``None`` where all were.
     """
 
     outputs: Float64[np.ndarray, "samples outputs"]
@@ -106,8 +105,8 @@ class _Block:
             outputs=outputs.reshape(len(self.inputs), -1),
             words=self.compared,
             explained=self.explained,
-            unexplained=0 if self.skipped else self.unexplained,
-            first=None if self.skipped else self.first,
+            unexplained=self.unexplained,
+            first=self.first,
             skipped=self.skipped,
         )
 
@@ -121,12 +120,15 @@ class _Block:
             self.words[node.output] = expected
             return
         observed = self._observed(trace, tensors[trace.tensor])
+        self.words[node.output] = observed
+        value, error = self._in_front(node, trace)
+        if self._is_blind(node, trace.quantizer, value, error):
+            return
         self.compared += expected.size
         differs = expected != observed
-        value, error = self._in_front(node, trace)
-        self._require_sight(node, trace.quantizer, value, error)
         if differs.any():
-            low, high = sorted_words(trace.quantizer, value[differs], error[differs])
+            quantizer, value, error = trace.quantizer, value[differs], error[differs]
+            low, high = quantizer.words_of(value - error), quantizer.words_of(value + error)
             reached = (low <= observed[differs]) & (observed[differs] <= high)
             self.explained += int(reached.sum())
             if not reached.all():
@@ -134,7 +136,6 @@ class _Block:
                 place = [index[0] + self.start, *index[1:]]
                 words = f"float32 gives word {observed[index]}, the network {expected[index]}"
                 self._unexplained(int((~reached).sum()), f"{node.output}{place}: {words}")
-        self.words[node.output] = observed
 
     def _observed(self, trace: QuantizerTrace, tensor: np.ndarray) -> Words:
         """The witness's words of a quantized tensor, laid out as the network's value."""
@@ -166,18 +167,21 @@ class _Block:
         slack = 0.0 if exact_division else _SCALE_SLACK * np.abs(value)
         return value, np.broadcast_to(error + slack, value.shape)
 
-    def _require_sight(
+    def _is_blind(
         self, node: Node, quantizer: Quantizer, value: Float[np.ndarray, "..."], error: Float[np.ndarray, "..."]
-    ) -> None:
-        """Give up the witness where its own error spans whole words: it could explain anything."""
+    ) -> bool:
+        """Whether the witness's own error spans whole words here, so that it could explain anything."""
         if quantizer.bipolar:
-            return
+            return False
         quotient = value / float(quantizer.scale)
         inside = (quotient > quantizer.low - 1) & (quotient < quantizer.high + 1)
         if inside.any() and float(np.median(error[inside])) / float(quantizer.scale) > _BLIND:
-            self.skipped = (
+            reason = (
                 f"float32 is off by more than {_BLIND} words in front of {node.name}: the sums are too large for it"
             )
+            self.skipped = self.skipped or reason
+            return True
+        return False
 
     def _bound(self, name: str) -> Float[np.ndarray, "..."]:
         """Bound of the float32 error of a value, in real units, before any pending arithmetic."""
@@ -247,22 +251,6 @@ class _Block:
     def _unexplained(self, count: int, text: str) -> None:
         self.unexplained += count
         self.first = self.first or text
-
-
-def sorted_words(
-    quantizer: Quantizer, values: Float[np.ndarray, "..."], errors: Float[np.ndarray, "..."]
-) -> tuple[Words, Words]:
-    """Smallest and largest word that a quantizer gives within an error of some real values."""
-    return quantized(quantizer, values - errors), quantized(quantizer, values + errors)
-
-
-def quantized(quantizer: Quantizer, values: Float[np.ndarray, "..."]) -> Words:
-    """Words of real values in float64."""
-    if quantizer.bipolar:
-        return np.where(values >= 0, 1, -1).astype(np.int64)
-    quotient = values / float(quantizer.scale) + quantizer.zero_point
-    words = ROUNDINGS[quantizer.rounding](quotient) - quantizer.zero_point
-    return np.asarray(np.clip(words, quantizer.low, quantizer.high), np.int64)
 
 
 def _magnitude(

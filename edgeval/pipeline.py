@@ -226,10 +226,14 @@ def witness_statistics(
         metric=run_metric(record),
         labels=samples.labels,
     )
-    if report.skipped is not None:
+    if not report.words:
         return msgspec.structs.replace(statistics, skipped=report.skipped)
     return msgspec.structs.replace(
-        statistics, words=report.words, explained=report.explained, unexplained=report.unexplained
+        statistics,
+        words=report.words,
+        explained=report.explained,
+        unexplained=report.unexplained,
+        skipped=report.skipped,
     )
 
 

@@ -77,7 +77,8 @@ class ErrorStatistics(RecordPart, frozen=True):
             reference is another model.
         explained: Of these, differing within the float error bound of a rounding boundary.
         unexplained: Differing beyond it; zero for a correct lowering.
-        skipped: Why the words of a float execution prove nothing here, ``None`` where they were compared.
+        skipped: Why words of a layer, or all, were not compared: a float execution proves nothing there. ``None`` where
+            all were.
     """
 
     reference: str

@@ -174,9 +174,7 @@ def _reference_line(reference: ErrorStatistics) -> str:
         f"{reference.reference} against C-sim: largest error {reference.max_error:.4g} "
         f"({reference.max_error_lsb:.4g} LSB), mean {reference.mean_error:.4g}"
     ]
-    if reference.skipped is not None:
-        parts.append(f"its words prove nothing: {reference.skipped}")
-    elif reference.words is not None:
+    if reference.words is not None or reference.skipped is not None:
         parts.append(words_text(reference))
     if reference.decisions_equal is not None:
         parts.append(f"{percent(reference.decisions_equal)} of decisions equal")

@@ -177,16 +177,11 @@ def _write_origin(origin: OwnModel) -> None:
 
 def _write(record: ExportRecord, run: RunDirectory) -> None:
     witness = record.qonnx
-    if witness.skipped is not None:
-        write_line(
-            f"QONNX in float32 is no witness here: {witness.skipped}; "
-            f"largest difference {witness.max_error_lsb:.3g} LSB"
-        )
-    else:
-        write_line(
-            f"QONNX in float32 agrees with the integer network: {words_text(witness)}; "
-            f"largest difference {witness.max_error_lsb:.3g} LSB of the output"
-        )
+    judged = "agrees with the integer network" if witness.words else "is no witness here"
+    write_line(
+        f"QONNX in float32 {judged}: {words_text(witness)}; "
+        f"largest difference {witness.max_error_lsb:.3g} LSB of the output"
+    )
     write_table(
         ["layer", "form", "shape", "output", "weights", "bias", "accumulator", "arithmetic", "words", "zero"],
         [

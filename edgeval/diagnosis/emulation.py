@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from edgeval.float_bound import quantized
 from hls.hls4ml_flow.native_types import ApType
 from hls.lowering.boundaries import Quantizer
 
@@ -143,9 +142,9 @@ class Result:
             values = self.type.rounded(values)
         elif overflow:
             unbounded = replace(self.quantizer, low=-(1 << 52), high=1 << 52)
-            values = np.asarray(quantized(unbounded, values) * scale)
+            values = np.asarray(unbounded.words_of(values) * scale)
         else:
-            return np.asarray(quantized(self.quantizer, values) * scale)
+            return np.asarray(self.quantizer.words_of(values) * scale)
         if overflow:
             return self.type.limited(values)
         return np.asarray(np.clip(values, self.quantizer.low * scale, self.quantizer.high * scale))

@@ -58,9 +58,13 @@ def metric_text(metric: MetricValue) -> str:
 def words_text(witness: ErrorStatistics) -> str:
     """How the quantized words of a float32 execution compare with the network's."""
     compared, explained, unexplained = witness.words or 0, witness.explained or 0, witness.unexplained or 0
+    left_out = "" if witness.skipped is None else f" (others not compared: {witness.skipped})"
+    if not compared:
+        return f"no quantized word compared: {witness.skipped}"
     if not explained and not unexplained:
-        return f"all {compared:,} quantized words equal"
-    return f"of {compared:,} quantized words {explained:,} differ by float rounding, {unexplained:,} unexplained"
+        return f"all {compared:,} quantized words equal{left_out}"
+    counts = f"{explained:,} differ by float rounding, {unexplained:,} unexplained"
+    return f"of {compared:,} quantized words {counts}{left_out}"
 
 
 def metric_change_text(change: float, unit: str) -> str:

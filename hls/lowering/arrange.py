@@ -308,9 +308,3 @@ def _spread(wire: Wire, shape: tuple[int, ...]) -> Wire:
                 return item
 
     return replace(wire, scale=spread(wire.scale), chain=tuple(step(item) for item in wire.chain))
-
-
-__all__ = [
-    "arranged", "arranged_plainly", "channels_behind", "channels_last_order", "describe", "emit_quantized", "flushed",
-    "folded", "identity_order", "negated", "require_uniform", "reshaped",
-]  # fmt: skip

@@ -54,6 +54,14 @@ class Quantizer:
         }[self.rounding]
         return at - self.zero_point, inclusive
 
+    def words_of(self, values: Float[np.ndarray, "..."]) -> Words:
+        """The words of real values in float64, whose own rounding may take the neighbour of a tie."""
+        if self.bipolar:
+            return np.where(values >= 0, 1, -1).astype(np.int64)
+        quotient = values / float(self.scale) + self.zero_point
+        words = ROUNDINGS[self.rounding](quotient) - self.zero_point
+        return np.asarray(np.clip(words, self.low, self.high), np.int64)
+
     def exact_word(self, value: Fraction) -> int:
         """The word of a real value, in rational arithmetic."""
         if self.bipolar:
@@ -72,11 +80,25 @@ class Boundaries:
             interval's maximum where that never happens, its minimum where it is so throughout.
         words: Output words of the steps, rising.
         rising: Per row of ``first``.
+        reachable: The interval of input words.
     """
 
     first: Int[np.ndarray, "channels steps"]
     words: Int[np.ndarray, " steps"]
     rising: Bool[np.ndarray, " channels"]
+    reachable: Interval
+
+    @property
+    def never(self) -> Bool[np.ndarray, " steps"]:
+        """Steps that no input word of any channel takes."""
+        above, below = self.first > self.reachable.maximum, self.first <= self.reachable.minimum
+        return np.asarray(np.where(self.rising[:, None], above, below).all(axis=0))
+
+    @property
+    def always(self) -> Bool[np.ndarray, " steps"]:
+        """Steps that every input word of every channel has taken."""
+        above, below = self.first > self.reachable.maximum, self.first <= self.reachable.minimum
+        return np.asarray(np.where(self.rising[:, None], below, above).all(axis=0))
 
 
 def exact_round(value: Fraction, rounding: QuantizerRounding) -> int:
@@ -133,7 +155,7 @@ def find_boundaries(chain: Chain, reachable: Interval, quantizer: Quantizer) -> 
         passed = decide(middle, open_) == rising[:, None]
         low = np.where(open_ & ~passed, middle + 1, low)
         high = np.where(open_ & passed, middle, high)
-    return Boundaries(first=low, words=np.array(quantizer.words, np.int64), rising=rising)
+    return Boundaries(first=low, words=np.array(quantizer.words, np.int64), rising=rising, reachable=reachable)
 
 
 class _Decider:
@@ -172,17 +194,9 @@ def tabulate(chain: Chain, reachable: Interval, quantizer: Quantizer) -> Int[np.
     result, error = evaluate(chain, values, FLOAT64_ROUNDOFF * np.abs(values), FLOAT64_ROUNDOFF)
     result, error = (np.broadcast_to(array, values.shape) for array in (result, error))
     error = error + 4 * FLOAT64_ROUNDOFF * np.abs(result)  # of the division by the scale
-    words = _quantized(result, quantizer)
-    unsure = _quantized(result - error, quantizer) != _quantized(result + error, quantizer)
+    words = quantizer.words_of(result)
+    unsure = quantizer.words_of(result - error) != quantizer.words_of(result + error)
     for entry, channel in np.argwhere(unsure):
         value = exact(chain, Fraction(int(inputs[entry])), int(channel))
         words[entry, channel] = quantizer.exact_word(value)
     return np.ascontiguousarray(words.T)
-
-
-def _quantized(values: Float[np.ndarray, "..."], quantizer: Quantizer) -> Words:
-    if quantizer.bipolar:
-        return np.where(values >= 0, 1, -1).astype(np.int64)
-    quotient = values / float(quantizer.scale) + quantizer.zero_point
-    words = ROUNDINGS[quantizer.rounding](quotient) - quantizer.zero_point
-    return np.asarray(np.clip(words, quantizer.low, quantizer.high), np.int64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -102,7 +102,8 @@ def directions(chain: Chain) -> tuple[int, ...] | None:
 
 def linear(chain: Chain) -> tuple[Rationals, Rationals] | None:
     """Factors and offsets of a chain of affine steps; clips at the end or between do not count; else ``None``."""
-    factors, offsets = (Fraction(1),), (Fraction(0),)
+    factors: Rationals = (Fraction(1),)
+    offsets: Rationals = (Fraction(0),)
     for step in chain:
         match step:
             case Affine():
@@ -233,10 +234,13 @@ def _finite(value: float) -> float:
     return abs(value) if np.isfinite(value) else 0.0
 
 
-def _paired(a: tuple, b: tuple) -> tuple[tuple, tuple]:  # type: ignore[type-arg]  # of numbers of either kind
+_Number = TypeVar("_Number", int, Fraction)
+
+
+def _paired(a: tuple[_Number, ...], b: tuple[_Number, ...]) -> tuple[tuple[_Number, ...], tuple[_Number, ...]]:
     size = max(len(a), len(b))
     return _wide(a, size), _wide(b, size)
 
 
-def _wide(values: tuple, size: int) -> tuple:  # type: ignore[type-arg]  # of numbers of either kind
+def _wide(values: tuple[_Number, ...], size: int) -> tuple[_Number, ...]:
     return values if len(values) == size else values * size

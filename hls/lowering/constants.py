@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from hls.errors import LoweringError
-from hls.lowering.symbols import Builder, Constant, FloatInput, QuantizedConstant, Symbol, Wire, attribute, where
+from hls.lowering.symbols import Builder, Constant, FloatInput, Symbol, Wire, attribute, where
 
 FOLDABLE = frozenset({
     "Abs", "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Exp", "Expand", "Flatten", "Floor", "Gather",
@@ -77,11 +77,6 @@ def fold(builder: Builder, node: onnx.NodeProto) -> tuple[Symbol, ...] | None:
             remedy="fold constants before export (qonnx cleanup)",
         ) from error
     return tuple(Constant(values=np.asarray(result)) for result in results)
-
-
-def is_constant(symbol: Symbol | None) -> bool:
-    """Whether nothing of the input flows into it."""
-    return isinstance(symbol, Constant | QuantizedConstant)
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

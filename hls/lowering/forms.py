@@ -139,7 +139,7 @@ def clamped(word: int, low: int | None, high: int | None) -> int:
 
 
 def _clips_last(chain: Chain) -> bool:
-    """Whether nothing but clips comes behind the first clip, or only ReLU-like clips that a scale leaves alone."""
+    """Whether nothing but clips comes behind the first clip."""
     first = next(i for i, step in enumerate(chain) if isinstance(step, Clip))
     return all(isinstance(step, Clip) for step in chain[first:])
 
@@ -161,8 +161,7 @@ def _requantize(
     factors, offsets = (values if len(values) == channels else values * channels for values in slopes)
     first, words = found.first, found.words
     # Words that no input reaches, or that all do, bound the output instead of being steps of it.
-    never = np.where(found.rising[:, None], first > reachable.maximum, first <= reachable.minimum).all(axis=0)
-    always = np.where(found.rising[:, None], first <= reachable.minimum, first > reachable.maximum).all(axis=0)
+    never, always = found.never, found.always
     low = int(words[always].max()) if always.any() else quantizer.low
     high = int(words[never].min()) - 1 if never.any() else quantizer.high
     inner = (words > low) & (words <= high)
@@ -232,14 +231,8 @@ def _one_channel(
 
 def _thresholds(found: Boundaries, reachable: Interval, quantizer: Quantizer) -> ThresholdForm:
     low, high = (-1, 1) if quantizer.bipolar else (quantizer.low, quantizer.high)
-    # Steps that no channel ever takes need no comparator.
-    never = np.where(found.rising[:, None], found.first > reachable.maximum, found.first <= reachable.minimum).all(
-        axis=0
-    )
-    always = np.where(found.rising[:, None], found.first <= reachable.minimum, found.first > reachable.maximum).all(
-        axis=0
-    )
-    keep = np.asarray(~(never | always))
+    always = found.always
+    keep = np.asarray(~(found.never | always))  # the others need no comparator
     if not keep.any():
         keep[:1] = True  # a constant output: one comparator that says so
     stride = 2 if quantizer.bipolar else 1

@@ -79,7 +79,7 @@ def test_words_at_a_rounding_boundary_are_explained_and_others_are_not() -> None
     assert explain(replace(lowered, model=nudged), inputs).unexplained > 0
 
 
-def test_sums_that_float32_cannot_tell_apart_are_skipped_with_the_reason() -> None:
+def test_sums_that_float32_cannot_tell_apart_are_left_out_with_the_reason_and_the_others_judged() -> None:
     recipe = Mlp(po2=False)
     model = recipe.model()
     # Constants of opposite sign that are a million words large: their float32 sum has lost the words' last bits.
@@ -90,10 +90,21 @@ def test_sums_that_float32_cannot_tell_apart_are_skipped_with_the_reason() -> No
         add = onnx.helper.make_node("Add", [quant.input[0], name], [f"{name}_sum"], name=f"{name}_add")
         graph.node.insert(list(graph.node).index(quant), add)
         quant.input[0] = f"{name}_sum"
-    report = explain(lower_traced(model), recipe.inputs(50))
+    lowered = lower_traced(model)
+    report = explain(lowered, recipe.inputs(50))
     assert report.skipped is not None
     assert "act1" in report.skipped
     assert report.unexplained == 0
+    act1, all_words = (
+        50 * lowered.graph.values["act1"].shape[0],
+        explain(lower_traced(recipe.model()), recipe.inputs(50)),
+    )
+    assert report.words == all_words.words - act1
+    tensor = lowered.graph.tensors["fc2.weight"]
+    wrong = lowered.graph.with_words(
+        [WordChange(tensor="fc2.weight", index=i, word=-int(tensor.words.flat[i])) for i in range(tensor.words.size)]
+    )
+    assert explain(replace(lowered, graph=wrong), recipe.inputs(50)).unexplained > 0
 
 
 def _quantized(lowered: Lowered, inputs: np.ndarray) -> list[bytes]:
