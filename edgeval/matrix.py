@@ -141,8 +141,10 @@ def _compared(
         options = replace(base, **combination, part=part)
         project = other_project(run, options)
         write_project(graph, project, options)
-    except (UsageError, LoweringError, ToolError) as error:
+    except (UsageError, LoweringError) as error:
         return "refused", _reason(error), ()
+    except ToolError as error:
+        return "failed", _reason(error), ()
     try:
         found = compare_project(graph, project, words, workers=workers)
     except ToolError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import io
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,10 +20,10 @@ import onnx
 import yaml
 
 from hls.errors import RunDirectoryError, ToolError, UsageError
-from hls.files import atomic_write, write_error
+from hls.files import atomic_write, replace_folder
 from hls.hls4ml_flow.native_project import read_project
 from hls.hls4ml_flow.options import Backend, IoType, Strategy
-from hls.hls4ml_flow.project import _forget_location, _quiet
+from hls.hls4ml_flow.project import forget_location, quiet
 
 NATIVE_FILE = "edgeval_native.json"
 PREPARED_FILE = "prepared.onnx"
@@ -109,7 +108,7 @@ def prepare(model: onnx.ModelProto, io_type: IoType) -> onnx.ModelProto:
     Raises:
         ToolError: qonnx cannot transform the graph.
     """
-    with _quiet(io.StringIO()):
+    with quiet(io.StringIO()):
         from qonnx.core.modelwrapper import ModelWrapper
         from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
         from qonnx.transformation.gemm_to_matmul import GemmToMatMul
@@ -142,11 +141,11 @@ def write_native(model: onnx.ModelProto, directory: Path, options: NativeOptions
 
     def write(folder: Path) -> None:
         log = io.StringIO()
-        with _quiet(log):
+        with quiet(log):
             hls_model = _convert(model, folder, options)
             hls_model.write()
         atomic_write(folder / "conversion.log", log.getvalue().encode())
-        _forget_location(folder)
+        forget_location(folder)
 
     _replace(directory, model, manifest, write)
     return manifest
@@ -169,23 +168,12 @@ def take_project(source: Path, model: onnx.ModelProto, directory: Path) -> Nativ
 
 
 def _replace(directory: Path, model: onnx.ModelProto, manifest: NativeManifest, write: Any) -> None:
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    except OSError as error:
-        raise write_error(directory, error) from error
-    try:
-        write(temporary)
-        onnx.save(model, temporary / PREPARED_FILE)
-        atomic_write(temporary / NATIVE_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-        temporary.chmod(0o755)
-        if directory.exists():
-            shutil.rmtree(directory)
-        temporary.replace(directory)
-    except OSError as error:
-        raise write_error(directory, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    def fill(folder: Path) -> None:
+        write(folder)
+        onnx.save(model, folder / PREPARED_FILE)
+        atomic_write(folder / NATIVE_FILE, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+
+    replace_folder(directory, fill)
 
 
 def _convert(model: onnx.ModelProto, folder: Path, options: NativeOptions) -> Any:

@@ -1,7 +1,7 @@
 """IntegerGraph → hls4ml project folder: convert, check every type hls4ml chose, write, describe.
 
-The only importer of hls4ml. Types come from our intervals; after conversion each one is compared with the integer
-network, because hls4ml falls back to its default precision in silence where it loses track.
+Imports hls4ml only when a project is written. Types come from our intervals; after conversion each one is compared with
+the integer network, because hls4ml falls back to its default precision in silence where it loses track.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,8 +21,8 @@ import msgspec
 import numpy as np
 import onnx
 
-from hls.errors import ToolError
-from hls.files import atomic_write, write_error
+from hls.errors import LoweringError, ToolError
+from hls.files import atomic_write, replace_folder
 from hls.formats import Rounding, WordFormat
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.alignment import COPYING, aligned_layers, axes_of, cpp_type_of, describe, stored_in, weights_of
@@ -37,7 +35,6 @@ from hls.nodes import Add, accumulator_of
 from hls.serialize import digest
 
 _MOVES_WEIGHTS = "remove_transpose_before_flatten"
-
 
 _NO_RESOURCE_DEPTHWISE = {("Vitis", "io_parallel"), ("Vivado", "io_parallel"), ("Catapult", "io_stream")}
 """Where the C++ of a depthwise convolution only asserts that it is not supported."""
@@ -55,44 +52,30 @@ def write_project(graph: IntegerGraph, directory: Path, options: ProjectOptions)
         The manifest, also saved in the folder; ``canonical.onnx`` and the conversion log lie beside the sources.
 
     Raises:
-        LoweringError: a node hls4ml has no exact layer for. ToolError: hls4ml failed or chose another type.
+        LoweringError: a node that hls4ml, this back end or this interface has no exact layer for.
+        ToolError: hls4ml failed or chose another type.
     """
     canonical = canonical_model(graph)
     options = replace(options, io_type=options.chosen_io_type(graph))
     require_io_type(graph, str(options.io_type))
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    except OSError as error:
-        raise write_error(directory, error) from error
-    try:
-        manifest = _write_into(temporary, graph, canonical, options)
-        temporary.chmod(0o755)
-        if directory.exists():
-            shutil.rmtree(directory)
-        temporary.replace(directory)
-    except OSError as error:
-        raise write_error(directory, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return manifest
+    return replace_folder(directory, lambda folder: _write_into(folder, graph, canonical, options))
 
 
 def _write_into(folder: Path, graph: IntegerGraph, canonical: onnx.ModelProto, options: ProjectOptions) -> Manifest:
     onnx.save(canonical, folder / "canonical.onnx")
     log = io.StringIO()
-    with _quiet(log):
+    with quiet(log):
         model = converted_model(graph, canonical, folder, options)
         described = describe(graph, model)
         _require_code(model)
         model.write()
         _mend_traces(folder, model)
     atomic_write(folder / "conversion.log", log.getvalue().encode())
-    _forget_location(folder)
+    forget_location(folder)
     manifest = Manifest(
         project=PROJECT_NAME,
         backend=options.backend,
-        io_type=options.chosen_io_type(graph),
+        io_type=str(options.io_type),
         hls4ml_version=version("hls4ml"),
         network_digest=digest(graph),
         input=described.input,
@@ -221,7 +204,7 @@ def _finish_layers(graph: IntegerGraph, model: Any) -> None:
             words = np.ldexp(tensor.executor_words().astype(np.float64), unit)
             ordered = words.transpose(axes_of(layer, node, role))
             if variable.data.size != words.size:
-                raise ToolError(
+                raise LoweringError(
                     found=f"{variable.data.size} weights of {layer.name}, padded from {words.size}",
                     allowed="a reuse factor that divides the weights into blocks without padding",
                     where=f"hls4ml {version('hls4ml')}, back end {model.config.backend.name}",
@@ -243,7 +226,7 @@ def _require_code(model: Any) -> None:
     for layer in model.get_layers():
         in_place = isinstance(layer.get_output_variable(), InplaceTensorVariable)
         if layer.class_name != "Input" and not in_place and not layer.get_attr("function_cpp"):
-            raise ToolError(
+            raise LoweringError(
                 found=f"no C++ for layer {layer.name} ({layer.class_name})",
                 allowed="layers that the back end implements",
                 where=f"hls4ml {version('hls4ml')}, back end {model.config.backend.name}",
@@ -252,7 +235,7 @@ def _require_code(model: Any) -> None:
         place = (model.config.backend.name, model.config.get_config_value("IOType"))
         resource = str(layer.get_attr("strategy", "")).lower() == "resource"
         if layer.class_name.startswith("DepthwiseConv") and resource and place in _NO_RESOURCE_DEPTHWISE:
-            raise ToolError(
+            raise LoweringError(
                 found=f"no Resource strategy for {layer.name} ({layer.class_name})",
                 allowed="Strategy: Latency for depthwise convolutions and averages",
                 where=f"hls4ml {version('hls4ml')}, {' '.join(place)}",
@@ -294,7 +277,7 @@ def _hls_type(word_format: WordFormat, unit: int) -> str:
     return f"{name}<{word_format.width_bits},{word_format.width_bits + unit}>"
 
 
-def _forget_location(folder: Path) -> None:
+def forget_location(folder: Path) -> None:
     """Take the temporary folder's name out of hls4ml's configuration: a project can be moved and copied."""
     path = folder / "hls4ml_config.yml"
     text = path.read_text(encoding="utf-8")
@@ -302,7 +285,7 @@ def _forget_location(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet(log: io.StringIO) -> Iterator[None]:
+def quiet(log: io.StringIO) -> Iterator[None]:
     """hls4ml prints while it converts; keep that for the log, and its libraries' warnings out of ours."""
     with (
         contextlib.redirect_stdout(log),

@@ -79,6 +79,18 @@ def test_a_project_that_does_not_compile_failed(run: RunDirectory, monkeypatch: 
     assert record.verdict == "differ"
 
 
+def test_a_project_that_hls4ml_writes_otherwise_failed_and_is_not_refused(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def otherwise(*_: object) -> None:
+        raise ToolError(found="fixed<16,6>", allowed="fixed<12,7>", where="result of fc1", remedy="report it")
+
+    monkeypatch.setattr(matrix_module, "write_project", otherwise)
+    record = compare_matrix(run, only=("Vitis", "io_parallel", "Latency"), samples=5)
+    assert [row.status for row in record.rows] == ["failed"]
+    assert record.verdict == "differ"
+
+
 def test_another_back_end_keeps_the_runs_choices(run: RunDirectory) -> None:
     assert other_options(run, ("Catapult", None, None)) == ProjectOptions(
         backend="Catapult", io_type="io_parallel", strategy="Latency"
