@@ -8,17 +8,15 @@ from typing import Literal
 import numpy as np
 
 from edgeval.compare import no_evidence
+from edgeval.comparison import require_project
 from edgeval.fingerprint import digest_arrays, digest_file, installed_versions, make_fingerprint
-from edgeval.pipeline import export_record
 from edgeval.progress import say
 from edgeval.records import EmulatorRecord, Fingerprint, save_record
 from edgeval.run_directory import RunDirectory, Samples
 from hls.emulator import EmulatorName, Golden, Origin, PackageResult, name_from, require_replaceable, write_package
 from hls.engine import ExactEngine
-from hls.errors import LoweringError
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.audit import audit_project
-from hls.hls4ml_flow.canonical import canonical_model
 from hls.hls4ml_flow.manifest import MANIFEST_FILE, load_manifest
 from hls.serialize import digest
 
@@ -49,7 +47,7 @@ def package_run(
         version=version if version is not None else digest(graph)[:_VERSION_DIGITS],
     )
     require_replaceable(directory)
-    _require_project(run, graph)
+    require_project(run, graph)
     chosen = run.samples().first(samples)
     words = graph.quantize_inputs(chosen.inputs)
     outputs = ExactEngine(graph).run(words).output
@@ -101,16 +99,6 @@ def _judge(audit: tuple[str, ...], nothing: str | None, result: PackageResult | 
         return "differ", f"DIFFER {counts}; {check.first}; no package was written"
     words = f"{check.words:,}"
     return "match", f"MATCH {words} of {words} output words through the emulator, {check.samples:,} samples"
-
-
-def _require_project(run: RunDirectory, graph: IntegerGraph) -> None:
-    """A network that hls4ml cannot hold is refused by layer, whatever an older project in the folder says."""
-    refused = export_record(run).refused
-    if refused is not None:
-        canonical_model(graph)  # raises with layer, reason and remedy
-        raise LoweringError(
-            found=refused, allowed="a network hls4ml can hold", where=str(run.path), remedy="export the run again"
-        )
 
 
 def _fingerprint(graph: IntegerGraph, run: RunDirectory, samples: Samples, name: EmulatorName) -> Fingerprint:

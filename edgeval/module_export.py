@@ -193,7 +193,9 @@ def _attempt(
     try:
         # A copy, because an exporter that fails leaves the module in brevitas' export mode.
         model = _export(copy.deepcopy(module), inputs[:1], exporter)
-        mended = tidy(model, name, parts(module), set(module.state_dict()))
+        with quiet():  # brevitas' scales warn of their own future while they are copied out
+            stored = set(module.state_dict())
+        mended = tidy(model, name, parts(module), stored)
         onnx.checker.check_model(model)  # also that nodes come in data order
     except Exception as error:  # noqa: BLE001  # exporters raise anything, from AssertionError to their own trees
         return _Attempt(exporter=exporter, error=f"the export failed: {raised_at(_root(error))}")

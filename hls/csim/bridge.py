@@ -52,6 +52,16 @@ class Worker:
         Raises:
             ToolError: the process died, an output was no number, or the C++ printed a warning.
         """
+        answer = self.exchange(request)
+        _require_clean(answer)
+        return answer
+
+    def exchange(self, request: Request) -> Answer:
+        """Send a request and wait for the answer, whatever it says.
+
+        Raises:
+            ToolError: the process died.
+        """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         data = None
@@ -60,9 +70,7 @@ class Worker:
             data = receive(self.process.stdout)
         if data is None:
             raise self._died()
-        answer = msgspec.msgpack.decode(data, type=Answer)
-        _require_clean(answer)
-        return answer
+        return msgspec.msgpack.decode(data, type=Answer)
 
     def close(self) -> None:
         """End the process."""

@@ -67,8 +67,8 @@ def build_csim(project: Path, progress: Callable[[str], None] = lambda message: 
     shim = shim_source(manifest)
     compiled = False
     with as_file(files("hls") / "cpp") as bridge:
-        sources = _sources(project, bridge)
-        address = _digest(sources, shim, compiler.version)
+        sources = sources_of(project, bridge)
+        address = address_of(sources, shim, compiler.version, _FLAGS)
         entry = cache_directory() / "csim" / address
         if not (entry / LIBRARY_FILE).exists():
             progress(f"compiling the C-simulation with {compiler.version}")
@@ -77,7 +77,7 @@ def build_csim(project: Path, progress: Callable[[str], None] = lambda message: 
     return Build(library=entry / LIBRARY_FILE, manifest=manifest, compiler=compiler.version, compiled=compiled)
 
 
-def _sources(project: Path, bridge: Path) -> list[tuple[str, Path]]:
+def sources_of(project: Path, bridge: Path) -> list[tuple[str, Path]]:
     """Every file the library depends on, by relative name, sorted."""
     found = [
         (str(path.relative_to(root)), path)
@@ -88,14 +88,15 @@ def _sources(project: Path, bridge: Path) -> list[tuple[str, Path]]:
     return sorted(found)
 
 
-def _digest(sources: list[tuple[str, Path]], shim: str, compiler: str) -> str:
+def address_of(sources: list[tuple[str, Path]], shim: str, compiler: str, flags: tuple[str, ...]) -> str:
+    """Name of a cache entry: a digest of all that the library depends on."""
     digest = hashlib.sha256()
     # The cache's own place counts too: hls4ml reads its weights from a path that is compiled in.
     place = str(cache_directory())
     # So does the code that changes the headers, and what -march=native means here.
     changes = (Path(__file__).parent / "headers.py").read_text(encoding="utf-8")
     parts = {
-        "shim": shim, "compiler": compiler, "flags": " ".join(_FLAGS), "place": place, "changes": changes,
+        "shim": shim, "compiler": compiler, "flags": " ".join(flags), "place": place, "changes": changes,
         "processor": processor_flags(),
     }  # fmt: skip
     texts = [(name, text.encode()) for name, text in parts.items()]
@@ -107,20 +108,37 @@ def _digest(sources: list[tuple[str, Path]], shim: str, compiler: str) -> str:
 
 
 def _compile_into(entry: Path, project: Path, bridge: Path, shim: str, compiler: str) -> None:
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
-    except OSError as error:
-        raise write_error(entry, error) from error
-    try:
-        manifest = load_manifest(project)
-        family = family_of(manifest.backend)
+    manifest = load_manifest(project)
+    family = family_of(manifest.backend)
+
+    def fill(work: Path) -> None:
         shutil.copytree(project / "firmware", work / "firmware")
         adapt_headers(work / "firmware", family, bridge)
         (work / SHIM_FILE).write_text(shim, encoding="utf-8")
         _compile(work, entry, bridge, compiler, manifest.project, family)
         for name in {"firmware/nnet_utils", *("/".join(name.split("/")[:2]) for name in family.includes)}:
             shutil.rmtree(work / name, ignore_errors=True)
+
+    make_entry(entry, fill)
+
+
+def make_entry(entry: Path, fill: Callable[[Path], None]) -> None:
+    """Build a cache entry in a folder of its own and rename it when whole.
+
+    Args:
+        entry: Folder of the entry.
+        fill: Makes ``LIBRARY_FILE`` in the folder it is given.
+
+    Raises:
+        InputError: the cache cannot be written or the disk is full.
+    """
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
+    except OSError as error:
+        raise write_error(entry, error) from error
+    try:
+        fill(work)
         work.chmod(0o755)
         if entry.exists() and not (entry / LIBRARY_FILE).exists():
             shutil.rmtree(entry)  # someone emptied it

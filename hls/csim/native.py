@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from jaxtyping import Float64
 
 from hls.csim.bridge import Worker
-from hls.csim.build import LIBRARY_FILE, _digest, _sources
-from hls.csim.protocol import Answer, Load, Request, Run, pack, receive, send, unpack
+from hls.csim.build import LIBRARY_FILE, address_of, make_entry, sources_of
+from hls.csim.protocol import Answer, Load, Request, Run, pack, unpack
 from hls.environment import cache_directory, worker_count
 from hls.errors import ToolError
-from hls.files import write_error
 from hls.hls4ml_flow.native_project import NativeProject
 from hls.toolchain import find_compiler, run_tool
 
@@ -135,7 +132,7 @@ class NativeSimulation:
         blocks = np.array_split(flat, min(len(self.workers), len(flat)))
         requests = [Run(inputs=pack(block.view(np.int64)), pokes=(), taps=tuple(range(len(names)))) for block in blocks]
         with ThreadPoolExecutor(len(requests)) as pool:
-            answers = list(pool.map(lambda pair: _ask(pair[0], pair[1]), zip(self.workers, requests, strict=False)))
+            answers = list(pool.map(lambda pair: pair[0].ask(pair[1]), zip(self.workers, requests, strict=False)))
         layers = {
             name: np.concatenate([unpack(answer.taps[i]) for answer in answers]).view(np.float64)
             for i, name in enumerate(names)
@@ -156,7 +153,7 @@ def build_native(project: NativeProject, progress: Callable[[str], None] = lambd
     shim = _shim_source(project)
     compiled = False
     with as_file(files("hls") / "cpp") as bridge:
-        address = _digest(_sources(project.path, bridge), shim, compiler.version)
+        address = address_of(sources_of(project.path, bridge), shim, compiler.version, _FLAGS)
         entry = cache_directory() / "csim" / address
         if not (entry / LIBRARY_FILE).exists():
             progress(f"compiling the native project with {compiler.version}")
@@ -195,15 +192,7 @@ class _Quiet(Worker):
 
     def ask(self, request: Request) -> Answer:
         """As ``Worker.ask``, but for what was printed."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        data = None
-        with contextlib.suppress(BrokenPipeError):
-            send(self.process.stdin, request)
-            data = receive(self.process.stdout)
-        if data is None:
-            raise self._died()
-        answer = msgspec.msgpack.decode(data, type=Answer)
+        answer = self.exchange(request)
         if answer.error is not None:
             raise ToolError(
                 found=answer.error,
@@ -212,10 +201,6 @@ class _Quiet(Worker):
                 remedy="delete the cache entry and build again; check `edgeval doctor`",
             )
         return answer
-
-
-def _ask(worker: Worker, request: Run) -> Answer:
-    return worker.ask(request)
 
 
 def _shim_source(project: NativeProject) -> str:
@@ -252,12 +237,7 @@ def traced_source(project: NativeProject) -> str:
 
 
 def _compile_into(entry: Path, project: NativeProject, bridge: Path, shim: str, compiler: str) -> None:
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
-    except OSError as error:
-        raise write_error(entry, error) from error
-    try:
+    def fill(work: Path) -> None:
         shutil.copytree(project.path / "firmware", work / "firmware", ignore=shutil.ignore_patterns("*.so", "*.o"))
         (work / _SHIM_FILE).write_text(shim, encoding="utf-8")
         (work / "firmware" / f"{project.name}.cpp").write_text(traced_source(project), encoding="utf-8")
@@ -276,13 +256,5 @@ def _compile_into(entry: Path, project: NativeProject, bridge: Path, shim: str, 
         )  # fmt: skip
         for name in ("firmware/ap_types", "firmware/nnet_utils"):
             shutil.rmtree(work / name, ignore_errors=True)
-        work.chmod(0o755)
-        if entry.exists() and not (entry / LIBRARY_FILE).exists():
-            shutil.rmtree(entry)  # someone emptied it
-        if not entry.exists():
-            work.rename(entry)
-    except OSError as error:
-        if not (entry / LIBRARY_FILE).exists():
-            raise write_error(entry, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+    make_entry(entry, fill)

@@ -120,7 +120,12 @@ def test_names_and_contents_cannot_be_confused(tmp_path: Path, cache: Path) -> N
     (tmp_path / "ab").write_text("c")
     (tmp_path / "a").write_text("bc")
     one, two = [("ab", tmp_path / "ab")], [("a", tmp_path / "a")]
-    assert build_module._digest(one, "", "g++") != build_module._digest(two, "", "g++")
+    assert build_module.address_of(one, "", "g++", ()) != build_module.address_of(two, "", "g++", ())
+
+
+def test_other_flags_are_another_entry(tmp_path: Path, cache: Path) -> None:
+    flags = [("-O2",), ("-O3",)]
+    assert len({build_module.address_of([], "", "g++", flag) for flag in flags}) == 2
 
 
 def test_an_interrupted_build_leaves_nothing(
