@@ -123,11 +123,6 @@ def test_names_and_contents_cannot_be_confused(tmp_path: Path, cache: Path) -> N
     assert build_module.address_of(one, "", "g++", ()) != build_module.address_of(two, "", "g++", ())
 
 
-def test_other_flags_are_another_entry(tmp_path: Path, cache: Path) -> None:
-    flags = [("-O2",), ("-O3",)]
-    assert len({build_module.address_of([], "", "g++", flag) for flag in flags}) == 2
-
-
 def test_an_interrupted_build_leaves_nothing(
     project: Path, log: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
