@@ -10,14 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.networks import Mlp
 
-from hls.emulator import EmulatorName, Golden, Origin, PackageResult, write_package
+from hls.emulator import EmulatorName, Golden, Origin, PackageResult, load_package, write_package
 from hls.emulator.build import build_package, find_make
 from hls.engine import ExactEngine
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow import ProjectOptions
 from hls.hls4ml_flow.project import write_project
 from hls.toolchain import find_compiler
+
+# One width, one structure, other words: hls4ml gives their arrays the same names.
+FIRST, SECOND = (
+    Mlp(widths=(4, 3, 2), per_channel=True, input_signed=signed, seed=seed) for signed, seed in ((False, 0), (True, 7))
+)
+SAMPLES = 40
 
 
 def golden_vectors(graph: IntegerGraph, values: np.ndarray) -> Golden:
@@ -52,6 +59,10 @@ def shared_package(
             assert result.check.differing == 0, result.check.first
             build_package(directory, find_compiler(), find_make())  # the loader program as well
     return directory
+
+
+def library_of(package: Path) -> Path:
+    return package / load_package(package).library
 
 
 def copy_package(package: Path, target: Path) -> Path:
