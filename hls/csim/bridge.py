@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -128,7 +128,7 @@ class CSimulation:
         pokes = tuple(poke_of(self.graph, self.manifest, change) for change in self.changes)
         blocks = np.array_split(inputs, min(len(self.workers), len(inputs)))
         requests = [Run(inputs=pack(block), pokes=pokes, taps=tuple(positions)) for block in blocks]
-        answers = self._ask_all(requests)
+        answers = ask_all(self.workers, requests)
         return Execution(
             output=self._shaped(self.graph.output, [answer.output for answer in answers]),
             taps={tap: self._shaped(tap, [answer.taps[i] for answer in answers]) for i, tap in enumerate(taps)},
@@ -162,12 +162,6 @@ class CSimulation:
             remedy="tap one of the values listed",
         )
 
-    def _ask_all(self, requests: list[Run]) -> list[Answer]:
-        if len(requests) == 1:
-            return [self.workers[0].ask(requests[0])]
-        with ThreadPoolExecutor(len(requests)) as pool:
-            return list(pool.map(lambda pair: pair[0].ask(pair[1]), zip(self.workers, requests, strict=False)))
-
 
 @contextlib.contextmanager
 def open_csim(graph: IntegerGraph, build: Build, *, workers: int | None = None) -> Iterator[CSimulation]:
@@ -195,16 +189,30 @@ def open_csim(graph: IntegerGraph, build: Build, *, workers: int | None = None) 
         tap_sizes=tuple(tap.size for tap in manifest.taps),
         stack_bytes=_STACK_BASE_BYTES + _STACK_PER_PRODUCT_BYTES * manifest.products_on_stack,
     )
-    count = workers or worker_count()
+    with running(lambda: Worker(load), workers or worker_count()) as started:
+        yield CSimulation(graph=graph, manifest=manifest, workers=started)
+
+
+@contextlib.contextmanager
+def running(start: Callable[[], Worker], count: int) -> Iterator[tuple[Worker, ...]]:
+    """That many workers for the length of a ``with`` block."""
     started: list[Worker] = []
     try:
         # All at once: each reads its weights and runs a sample of zeros, which takes a second for a large image.
         with ThreadPoolExecutor(count) as pool:
-            list(pool.map(lambda _: started.append(Worker(load)), range(count)))
-        yield CSimulation(graph=graph, manifest=manifest, workers=tuple(started))
+            list(pool.map(lambda _: started.append(start()), range(count)))
+        yield tuple(started)
     finally:
         for worker in started:
             worker.close()
+
+
+def ask_all(workers: Sequence[Worker], requests: Sequence[Run]) -> list[Answer]:
+    """One request to each of the first workers, all at once."""
+    if len(requests) == 1:
+        return [workers[0].ask(requests[0])]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(lambda pair: pair[0].ask(pair[1]), zip(workers, requests, strict=False)))
 
 
 def poke_of(graph: IntegerGraph, manifest: Manifest, change: WordChange) -> Poke:

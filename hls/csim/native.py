@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from hls.csim.bridge import Worker
+from hls.csim.bridge import Worker, ask_all, running
 from hls.csim.build import LIBRARY_FILE, address_of, make_entry, sources_of
 from hls.csim.protocol import Answer, Load, Request, Run, pack, unpack
 from hls.environment import cache_directory, worker_count
@@ -131,8 +131,7 @@ class NativeSimulation:
         names = [layer.name for layer in self.project.layers]
         blocks = np.array_split(flat, min(len(self.workers), len(flat)))
         requests = [Run(inputs=pack(block.view(np.int64)), pokes=(), taps=tuple(range(len(names)))) for block in blocks]
-        with ThreadPoolExecutor(len(requests)) as pool:
-            answers = list(pool.map(lambda pair: pair[0].ask(pair[1]), zip(self.workers, requests, strict=False)))
+        answers = ask_all(self.workers, requests)
         layers = {
             name: np.concatenate([unpack(answer.taps[i]) for answer in answers]).view(np.float64)
             for i, name in enumerate(names)
@@ -177,14 +176,8 @@ def open_native(build: NativeBuild, *, workers: int | None = None) -> Iterator[N
         tap_sizes=tuple(layer.output.size for layer in project.layers),
         stack_bytes=_STACK_BASE_BYTES + _STACK_PER_WORD_BYTES * project.stack_words,
     )
-    started: list[Worker] = []
-    try:
-        for _ in range(workers or worker_count()):
-            started.append(_Quiet(load))
-        yield NativeSimulation(project=project, workers=tuple(started))
-    finally:
-        for worker in started:
-            worker.close()
+    with running(lambda: _Quiet(load), workers or worker_count()) as started:
+        yield NativeSimulation(project=project, workers=started)
 
 
 class _Quiet(Worker):
