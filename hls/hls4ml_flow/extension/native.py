@@ -15,7 +15,20 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
 
 
-class MaxPool1d(CustomOp):  # type: ignore[misc]
+class _LayoutOperator(CustomOp):  # type: ignore[misc]
+    """What operators share that pick, repeat or add words and compute none."""
+
+    def infer_node_datatype(self, model: Any) -> None:
+        """That of the input."""
+        node = self.onnx_node
+        model.set_tensor_datatype(node.output[0], model.get_tensor_datatype(node.input[0]) or DataType["FLOAT32"])
+
+    def verify_node(self) -> list[str]:
+        """Raises where an attribute is missing."""
+        return [str(self.get_nodeattr(name)) for name in self.get_nodeattr_types()]
+
+
+class MaxPool1d(_LayoutOperator):
     """Largest value of each window of [samples, length, channels]; no padding."""
 
     def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
@@ -27,15 +40,6 @@ class MaxPool1d(CustomOp):  # type: ignore[misc]
         samples, length, channels = model.get_tensor_shape(self.onnx_node.input[0])
         return _random_of_shape(self.onnx_node, [samples, self._out(length), channels])
 
-    def infer_node_datatype(self, model: Any) -> None:
-        """That of the input."""
-        node = self.onnx_node
-        model.set_tensor_datatype(node.output[0], model.get_tensor_datatype(node.input[0]) or DataType["FLOAT32"])
-
-    def verify_node(self) -> list[str]:
-        """Raises where an attribute is missing."""
-        return [str(self.get_nodeattr(name)) for name in self.get_nodeattr_types()]
-
     def execute_node(self, context: dict[str, np.ndarray], graph: Any) -> None:
         """Window by window."""
         values = context[self.onnx_node.input[0]]
@@ -46,7 +50,7 @@ class MaxPool1d(CustomOp):  # type: ignore[misc]
         return int((length - self.get_nodeattr("kernel")) // self.get_nodeattr("stride") + 1)
 
 
-class ResizeNearest(CustomOp):  # type: ignore[misc]
+class ResizeNearest(_LayoutOperator):
     """Every pixel of [samples, height, width, channels] repeated ``height`` times down and ``width`` times across."""
 
     def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
@@ -59,22 +63,13 @@ class ResizeNearest(CustomOp):  # type: ignore[misc]
         factors = self.get_nodeattr("height"), self.get_nodeattr("width")
         return _random_of_shape(self.onnx_node, [samples, height * factors[0], width * factors[1], channels])
 
-    def infer_node_datatype(self, model: Any) -> None:
-        """That of the input."""
-        node = self.onnx_node
-        model.set_tensor_datatype(node.output[0], model.get_tensor_datatype(node.input[0]) or DataType["FLOAT32"])
-
-    def verify_node(self) -> list[str]:
-        """Raises where an attribute is missing."""
-        return [str(self.get_nodeattr(name)) for name in self.get_nodeattr_types()]
-
     def execute_node(self, context: dict[str, np.ndarray], graph: Any) -> None:
         """Repeats rows, then columns."""
         rows = context[self.onnx_node.input[0]].repeat(self.get_nodeattr("height"), axis=1)
         context[self.onnx_node.output[0]] = rows.repeat(self.get_nodeattr("width"), axis=2)
 
 
-class ZeroPad(CustomOp):  # type: ignore[misc]
+class ZeroPad(_LayoutOperator):
     """Zeros in front of and behind the spatial axes of [samples, length, channels] or [samples, h, w, channels]."""
 
     def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
@@ -87,15 +82,6 @@ class ZeroPad(CustomOp):  # type: ignore[misc]
         return _random_of_shape(
             self.onnx_node, [size + sum(pads) for size, pads in zip(shape, self._pads(), strict=True)]
         )
-
-    def infer_node_datatype(self, model: Any) -> None:
-        """That of the input."""
-        node = self.onnx_node
-        model.set_tensor_datatype(node.output[0], model.get_tensor_datatype(node.input[0]) or DataType["FLOAT32"])
-
-    def verify_node(self) -> list[str]:
-        """Raises where an attribute is missing."""
-        return [str(self.get_nodeattr(name)) for name in self.get_nodeattr_types()]
 
     def execute_node(self, context: dict[str, np.ndarray], graph: Any) -> None:
         """Pads with zeros."""
