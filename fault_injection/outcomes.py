@@ -134,12 +134,19 @@ class Judge:
     def _metric_changes(self, changed: ChangedRows, faulty: np.ndarray, faults: int) -> np.ndarray:
         golden = self._golden_contributions()
         rows = self.per_sample(faulty, self.reference()[changed.sample])
-        clean = self.finish(float(golden.mean()))
-        changes = np.zeros(faults)
-        starts = np.searchsorted(changed.fault, np.arange(faults + 1))
-        for fault in np.flatnonzero(np.diff(starts)):
-            part = slice(starts[fault], starts[fault + 1])
-            contributions = golden.copy()
-            contributions[changed.sample[part]] = rows[part]
-            changes[fault] = self.finish(float(contributions.mean())) - clean
+        # Sums run over a fault's samples in rising order, one by one: whoever adds them up gets the same float.
+        moved = np.bincount(changed.fault, weights=rows - golden[changed.sample], minlength=faults)
+        return self.metric_changes(moved)
+
+    def metric_changes(self, moved: Float[np.ndarray, " faults"]) -> Float[np.ndarray, " faults"]:
+        """Faulty metric - fault-free metric.
+
+        Args:
+            moved: Of each fault, Σ (faulty - fault-free contribution) over the samples, added in rising order.
+        """
+        mean = float(self._golden_contributions().mean())
+        clean = self.finish(mean)
+        changes = np.zeros(len(moved))
+        for fault in np.flatnonzero(moved):
+            changes[fault] = self.finish(mean + float(moved[fault]) / self.golden.samples) - clean
         return changes
