@@ -7,21 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int
 
+from fault_injection.collapse import Collapse, NeuronFaults, neuron_faults
+from fault_injection.dense_chain import dense_chain
 from fault_injection.effects import channel_of
 from fault_injection.outcomes import Judge
 from fault_injection.propagate import propagate
 from fault_injection.sites import SiteTable
 from hls.formats import Words
 from hls.graph import IntegerGraph
+from hls.nodes import Node
 
 Detail = Literal["full", "decisions"]
 """``full``: every outcome column. ``decisions``: what follows from decisions alone (arg-max and accuracy), many times
 faster; ``masked``, ``tolerable``, ``words_changed`` and ``worst_sample_change`` are null."""
+
+_ONLY_FULL = ("masked", "tolerable", "words_changed", "worst_sample_change")
+_PREPARED: WeakKeyDictionary[Judge, dict[str, Collapse | None]] = WeakKeyDictionary()
 
 
 def judge_stored_bits(
@@ -38,8 +46,39 @@ def judge_stored_bits(
 
     Returns:
         One row a fault: the outcome columns of ``docs/interfaces.md``.
+
+    Raises:
+        ToolError: a network that the compiled kernels take, and no compiler for them.
     """
-    return judge.judge(propagate(judge.golden, sites, *words), len(sites))
+    graph, before, after = judge.golden.graph, *words
+    owner = _owners(graph, sites)
+    parts: list[pa.Table] = []
+    order: list[np.ndarray] = []
+    for position in np.unique(owner):
+        rows = np.flatnonzero(owner == position)
+        node, chosen = graph.nodes[position], sites.take(rows)
+        collapse = collapse_of(judge, node)
+        if collapse is None:
+            table = judge.judge(propagate(judge.golden, chosen, before[rows], after[rows]), len(rows))
+        else:
+            neurons = _neurons(graph, node, chosen, (before[rows], after[rows]))
+            counts_decisions = detail == "decisions" and collapse.decides()
+            count = collapse.count_decisions if counts_decisions else collapse.count_values
+            table = judge.table(count(neurons, len(rows), threads))
+        parts.append(_only_decisions(table) if detail == "decisions" and table["masked"].null_count == 0 else table)
+        order.append(rows)
+    place = np.concatenate(order)
+    table = pa.concat_tables(parts)
+    return table if (np.diff(place) > 0).all() else table.take(pa.array(np.argsort(place, kind="stable")))
+
+
+def collapse_of(judge: Judge, node: Node) -> Collapse | None:
+    """A layer made ready for the compiled kernels, once a judge; ``None`` where they do not take it."""
+    prepared = _PREPARED.setdefault(judge, {})
+    if node.name not in prepared:
+        chain = dense_chain(judge.golden, node)
+        prepared[node.name] = Collapse(judge, chain) if chain is not None and Collapse.takes(chain, judge) else None
+    return prepared[node.name]
 
 
 def judged_together(graph: IntegerGraph, sites: SiteTable) -> Sequence[Int[np.ndarray, " rows"]]:
@@ -47,15 +86,44 @@ def judged_together(graph: IntegerGraph, sites: SiteTable) -> Sequence[Int[np.nd
 
     A group shares its golden values and, in a dense layer, every value its neuron can take.
     """
-    owner = np.full(len(sites), -1)
-    channel = np.full(len(sites), -1)
-    nodes = list(graph.nodes)
+    owner, channel = _owners(graph, sites), np.full(len(sites), -1)
     for position in np.unique(sites.tensor):
         rows = np.flatnonzero(sites.tensor == position)
         tensor = graph.tensors[sites.tensors[position]]
-        node = graph.owner_of(tensor.name)
-        owner[rows] = nodes.index(node)
-        channel[rows] = channel_of(node, tensor, sites.index[rows])
+        channel[rows] = channel_of(graph.owner_of(tensor.name), tensor, sites.index[rows])
     order = np.lexsort((channel, owner))
     starts = np.flatnonzero(np.diff(owner[order]) | np.diff(channel[order])) + 1
     return [np.sort(part) for part in np.split(order, starts)] if len(order) else []
+
+
+def _owners(graph: IntegerGraph, sites: SiteTable) -> Int[np.ndarray, " sites"]:
+    """Position of the node that uses each site's tensor."""
+    nodes = [node.name for node in graph.nodes]
+    place = np.array([nodes.index(graph.owner_of(name).name) for name in sites.tensors])
+    return np.asarray(place[sites.tensor]) if len(sites) else np.zeros(0, np.int64)
+
+
+def _neurons(graph: IntegerGraph, node: Node, sites: SiteTable, words: tuple[Words, Words]) -> list[NeuronFaults]:
+    channel = np.empty(len(sites), np.int64)
+    for position in np.unique(sites.tensor):
+        rows = np.flatnonzero(sites.tensor == position)
+        channel[rows] = channel_of(node, graph.tensors[sites.tensors[position]], sites.index[rows])
+    order = np.argsort(channel, kind="stable")
+    neurons = []
+    for part in np.split(order, np.flatnonzero(np.diff(channel[order])) + 1):
+        tensors = []
+        for position in np.unique(sites.tensor[part]):
+            rows = part[sites.tensor[part] == position]
+            tensor = graph.tensors[sites.tensors[position]]
+            tensors.append((tensor, rows, sites.index[rows], words[0][rows], words[1][rows]))
+        neurons.append(neuron_faults(int(channel[part[0]]), tensors))
+    return [neuron for neuron in neurons if len(neuron.rows)]
+
+
+def _only_decisions(table: pa.Table) -> pa.Table:
+    """The table without what only full detail says."""
+    for name in _ONLY_FULL:
+        position = table.schema.get_field_index(name)
+        table = table.set_column(position, name, pa.nulls(table.num_rows, table.schema.field(name).type))
+    position = table.schema.get_field_index("outcome")
+    return table.set_column(position, "outcome", pc.if_else(pc.equal(table["outcome"], "critical"), "critical", "kept"))

@@ -14,7 +14,7 @@ from hls.formats import WordFormat, Words
 from hls.graph import IntegerGraph
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Golden:
     """Words of every value of a network over the evaluation set.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,9 @@ from jaxtyping import Bool, Float, Int
 
 from fault_injection.golden import Golden
 from fault_injection.propagate import ChangedRows
+
+CLASSES = ("masked", "tolerable", "critical", "kept")
+"""A fault's own class; ``kept`` (the decision) where only decisions were counted."""
 
 PerSample = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(real output values (rows, outputs), labels (rows,)) → contribution of each row to the metric."""
@@ -43,6 +47,48 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRows:
+    """What output words mean on the samples they belong to, row by row.
+
+    Attributes:
+        words: Output words that differ from the fault-free ones.
+        critical: Whether the decision is another one.
+        right_to_wrong, wrong_to_right: Of decisions against labels; ``None`` without labels or classes.
+        moved: Faulty - fault-free contribution to the metric.
+        largest: Largest movement of an output, in its unit.
+    """
+
+    words: Int[np.ndarray, " rows"]
+    critical: Bool[np.ndarray, " rows"]
+    right_to_wrong: Bool[np.ndarray, " rows"] | None
+    wrong_to_right: Bool[np.ndarray, " rows"] | None
+    moved: Float[np.ndarray, " rows"]
+    largest: Float[np.ndarray, " rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What each fault did, added up over the samples.
+
+    Attributes:
+        changed: Samples with any output word changed; ``None`` where only decisions were counted.
+        words: Output words changed; ``None`` as above.
+        critical: Samples whose decision changed.
+        right_to_wrong, wrong_to_right: Of these; ``None`` without labels or classes.
+        moved: Σ (faulty - fault-free contribution), added in the order of the samples.
+        largest: Largest movement of an output; ``None`` as above.
+    """
+
+    changed: Int[np.ndarray, " faults"] | None
+    words: Int[np.ndarray, " faults"] | None
+    critical: Int[np.ndarray, " faults"]
+    right_to_wrong: Int[np.ndarray, " faults"] | None
+    wrong_to_right: Int[np.ndarray, " faults"] | None
+    moved: Float[np.ndarray, " faults"]
+    largest: Float[np.ndarray, " faults"] | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
     """Turns changed rows into outcome columns.
 
@@ -63,16 +109,36 @@ class Judge:
     finish: Callable[[float], float]
     critical_share: float = 0.0
 
+    @cached_property
+    def golden_values(self) -> Float[np.ndarray, "samples outputs"]:
+        """Fault-free real outputs."""
+        return self.golden.values(self.golden.output)
+
+    @cached_property
     def reference(self) -> np.ndarray:
         """The labels, or without any the fault-free answers themselves: the metric is golden-relative then."""
         if self.labels is not None:
             return self.labels
-        values = self.golden.values(self.golden.output)
-        return values.argmax(axis=1) if self.decision.kind == "argmax" else values
+        return self.golden_values.argmax(axis=1) if self.decision.kind == "argmax" else self.golden_values
+
+    @cached_property
+    def contributions(self) -> Float[np.ndarray, " samples"]:
+        """Fault-free contribution of each sample to the metric."""
+        return np.asarray(self.per_sample(self.golden_values, self.reference), np.float64)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether decisions can be right or wrong: labels that are classes."""
+        return self.labels is not None and self.decision.kind == "argmax"
+
+    @cached_property
+    def was_right(self) -> Bool[np.ndarray, " samples"]:
+        """Fault-free decisions that equal the label, or without labels the answer itself."""
+        return np.asarray(self.golden_values.argmax(axis=1) == self.reference)
 
     def metric(self) -> float:
         """The fault-free metric."""
-        return self.finish(float(self._golden_contributions().mean()))
+        return self.finish(float(self.contributions.mean()))
 
     def judge(self, changed: ChangedRows, faults: int) -> pa.Table:
         """Outcome columns of a batch.
@@ -81,72 +147,83 @@ class Judge:
             changed: Every (fault, sample) pair whose output changed.
             faults: How many faults the batch has.
         """
-        values = self.golden.values(self.golden.output)
-        faulty = self.golden.values(changed.output)
-        before = values[changed.sample]
-        differs = self.decision.differs(before, faulty)
-        words = (changed.output != self.golden.output[changed.sample]).sum(axis=1)
-        largest = np.abs(faulty - before).max(axis=1, initial=0.0)
+        rows = self.rows(changed.sample, changed.output)
+
+        def count(weights: np.ndarray | None) -> np.ndarray:
+            return np.bincount(changed.fault, weights=weights, minlength=faults).astype(np.int64)
+
         worst = np.zeros(faults)
-        np.maximum.at(worst, changed.fault, largest)
-        visible = np.bincount(changed.fault, minlength=faults)
-        critical = np.bincount(changed.fault, weights=differs, minlength=faults).astype(np.int64)
-        return pa.table(
-            {
-                "masked": self.golden.samples - visible,
-                "tolerable": visible - critical,
-                "critical": critical,
-                "words_changed": np.bincount(changed.fault, weights=words, minlength=faults).astype(np.int64),
-                "decisions_changed": critical,
-                **self._right_and_wrong(changed, faulty, faults),
-                "metric_change": self._metric_changes(changed, faulty, faults),
-                "worst_sample_change": worst,
-                "outcome": self._classes(visible, critical),
-            }
+        np.maximum.at(worst, changed.fault, rows.largest)
+        return self.table(
+            Tally(
+                changed=count(None),
+                words=count(rows.words),
+                critical=count(rows.critical),
+                right_to_wrong=None if rows.right_to_wrong is None else count(rows.right_to_wrong),
+                wrong_to_right=None if rows.wrong_to_right is None else count(rows.wrong_to_right),
+                # One by one in the order of the samples: whoever adds them up gets the same float.
+                moved=np.bincount(changed.fault, weights=rows.moved, minlength=faults),
+                largest=worst,
+            )
         )
 
-    def _classes(self, visible: np.ndarray, critical: np.ndarray) -> pa.Array:
-        def reached(counts: np.ndarray) -> np.ndarray:
-            # A quotient is rounded once, as the share itself was: 7 of 100 is 0.07, while 0.07 × 100 is above 7.
-            return (counts > 0) & (counts / self.golden.samples >= self.critical_share)
+    def rows(self, sample: Int[np.ndarray, " rows"], output: Int[np.ndarray, "rows outputs"]) -> JudgedRows:
+        """What output words mean on the samples they belong to."""
+        faulty, before = self.golden.values(output), self.golden_values[sample]
+        to_wrong = to_right = None
+        if self.has_classes:
+            was_right, is_right = self.was_right[sample], faulty.argmax(axis=1) == self.reference[sample]
+            to_wrong, to_right = was_right & ~is_right, ~was_right & is_right
+        return JudgedRows(
+            words=(output != self.golden.output[sample]).sum(axis=1),
+            critical=self.decision.differs(before, faulty),
+            right_to_wrong=to_wrong,
+            wrong_to_right=to_right,
+            moved=np.asarray(self.per_sample(faulty, self.reference[sample]) - self.contributions[sample], np.float64),
+            largest=np.abs(faulty - before).max(axis=1, initial=0.0),
+        )
 
-        classes = np.where(reached(critical), "critical", np.where(reached(visible), "tolerable", "masked"))
-        return pa.array(classes.tolist(), pa.string())
+    def table(self, tally: Tally) -> pa.Table:
+        """Outcome columns of faults that were counted."""
+        faults = len(tally.critical)
+        nothing = pa.nulls(faults, pa.int64())
 
-    def _right_and_wrong(self, changed: ChangedRows, faulty: np.ndarray, faults: int) -> dict[str, pa.Array]:
-        """Golden-right decisions gone wrong and the reverse; null where there are no labels or no classes."""
-        if self.labels is None or self.decision.kind != "argmax":
-            nothing = pa.nulls(faults, pa.int64())
-            return {"right_to_wrong": nothing, "wrong_to_right": nothing}
-        label = self.labels[changed.sample]
-        golden = self.golden.values(self.golden.output)
-        was_right = golden[changed.sample].argmax(axis=1) == label
-        is_right = faulty.argmax(axis=1) == label
-        counts = {"right_to_wrong": was_right & ~is_right, "wrong_to_right": ~was_right & is_right}
-        return {
-            name: pa.array(np.bincount(changed.fault, weights=rows, minlength=faults).astype(np.int64))
-            for name, rows in counts.items()
-        }
+        def column(values: np.ndarray | None) -> pa.Array:
+            return nothing if values is None else pa.array(values)
 
-    def _golden_contributions(self) -> np.ndarray:
-        return self.per_sample(self.golden.values(self.golden.output), self.reference())
-
-    def _metric_changes(self, changed: ChangedRows, faulty: np.ndarray, faults: int) -> np.ndarray:
-        golden = self._golden_contributions()
-        rows = self.per_sample(faulty, self.reference()[changed.sample])
-        # Sums run over a fault's samples in rising order, one by one: whoever adds them up gets the same float.
-        moved = np.bincount(changed.fault, weights=rows - golden[changed.sample], minlength=faults)
-        return self.metric_changes(moved)
+        changed = tally.changed
+        return pa.table(
+            {
+                "masked": column(None if changed is None else self.golden.samples - changed),
+                "tolerable": column(None if changed is None else changed - tally.critical),
+                "critical": tally.critical,
+                "words_changed": column(tally.words),
+                "decisions_changed": tally.critical,
+                "right_to_wrong": column(tally.right_to_wrong),
+                "wrong_to_right": column(tally.wrong_to_right),
+                "metric_change": self.metric_changes(tally.moved),
+                "worst_sample_change": pa.nulls(faults, pa.float64()) if tally.largest is None else tally.largest,
+                "outcome": self._classes(changed, tally.critical),
+            }
+        )
 
     def metric_changes(self, moved: Float[np.ndarray, " faults"]) -> Float[np.ndarray, " faults"]:
         """Faulty metric - fault-free metric.
 
         Args:
-            moved: Of each fault, Σ (faulty - fault-free contribution) over the samples, added in rising order.
+            moved: Of each fault, Σ (faulty - fault-free contribution) over the samples, added in their order.
         """
-        mean = float(self._golden_contributions().mean())
+        mean = float(self.contributions.mean())
         clean = self.finish(mean)
-        changes = np.zeros(len(moved))
-        for fault in np.flatnonzero(moved):
-            changes[fault] = self.finish(mean + float(moved[fault]) / self.golden.samples) - clean
-        return changes
+        distinct, place = np.unique(moved, return_inverse=True)  # a large campaign has few distinct ones
+        changes = [self.finish(mean + float(by) / self.golden.samples) - clean if by else 0.0 for by in distinct]
+        return np.asarray(changes)[place] if len(moved) else np.zeros(0)
+
+    def _classes(self, changed: np.ndarray | None, critical: np.ndarray) -> pa.Array:
+        def reached(counts: np.ndarray) -> np.ndarray:
+            # A quotient is rounded once, as the share itself was: 7 of 100 is 0.07, while 0.07 × 100 is above 7.
+            return (counts > 0) & (counts / self.golden.samples >= self.critical_share)
+
+        below = np.full(len(critical), CLASSES.index("kept")) if changed is None else np.asarray(reached(changed), int)
+        codes = np.where(reached(critical), CLASSES.index("critical"), below)
+        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), list(CLASSES)).cast(pa.string())

@@ -122,12 +122,13 @@ def _compile_into(entry: Path, project: Path, bridge: Path, shim: str, compiler:
     make_entry(entry, fill)
 
 
-def make_entry(entry: Path, fill: Callable[[Path], None]) -> None:
+def make_entry(entry: Path, fill: Callable[[Path], None], library: str = LIBRARY_FILE) -> None:
     """Build a cache entry in a folder of its own and rename it when whole.
 
     Args:
         entry: Folder of the entry.
-        fill: Makes ``LIBRARY_FILE`` in the folder it is given.
+        fill: Makes the library in the folder it is given.
+        library: Name of its file; an entry without it is not whole.
 
     Raises:
         InputError: the cache cannot be written or the disk is full.
@@ -140,13 +141,13 @@ def make_entry(entry: Path, fill: Callable[[Path], None]) -> None:
     try:
         fill(work)
         work.chmod(0o755)
-        if entry.exists() and not (entry / LIBRARY_FILE).exists():
+        if entry.exists() and not (entry / library).exists():
             shutil.rmtree(entry)  # someone emptied it
         # Two builders of the same content may race: the first to rename wins, the other's result is the same.
         if not entry.exists():
             work.rename(entry)
     except OSError as error:
-        if not (entry / LIBRARY_FILE).exists():
+        if not (entry / library).exists():
             raise write_error(entry, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
