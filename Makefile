@@ -10,7 +10,7 @@ BIN := .venv/bin
 # Every annotated array of these packages is checked while tests run.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses=4 --jaxtyping-packages=edgeval,hls,fault_injection,beartype.beartype
 # Fails, rather than finding nothing to do, where the folder is gone.
-CPP_FILES := find hls/cpp -name '*.h' -o -name '*.hpp' -o -name '*.cpp'
+CPP_FILES := find hls/cpp fault_injection/cpp -name '*.h' -o -name '*.hpp' -o -name '*.cpp'
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help

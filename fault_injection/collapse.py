@@ -1,6 +1,6 @@
 """The exact exhaustive engine for dense layers: every bit, the whole evaluation set.
 
-Two ways to the same counts (``docs/fault-injection.md``, Exhaustive campaigns): *values* evaluates every word that some
+Two ways to the same counts (``docs/exhaustive-campaigns.md``): *values* evaluates every word that some
 fault makes a neuron take, once, and can judge it by any metric; *decisions* finds where the arg-max changes as a
 function of the neuron's sum and only compares. Kernels are compiled (``fault_injection/cpp``) and release the
 interpreter, so threads share the neurons of a layer.
@@ -21,6 +21,7 @@ from fault_injection.effects import executor_words_at
 from fault_injection.kernel_library import Decisions, Inputs, Layer, Neuron, Visits, kernels, pointer
 from fault_injection.outcomes import Judge, Tally
 from hls.graph import StoredTensor
+from hls.nodes import tensors_of
 
 VISITS = 1 << 21
 """(fault, sample) pairs of one block at most: about 40 MB a thread with all that belongs to them."""
@@ -70,14 +71,14 @@ class Collapse:
     @staticmethod
     def takes(chain: DenseChain, judge: Judge) -> bool:
         """Whether the kernels hold the layer's input words and the words that faults reach."""
-        words = judge.golden.words[chain.node.input]
-        bias = None if chain.node.bias is None else judge.golden.graph.tensors[chain.node.bias]
-        tensors = [judge.golden.graph.tensors[chain.node.weight], *([] if bias is None else [bias])]
-        largest = [int(np.max(np.abs(words), initial=0)), 1]
-        reach = max(
-            size << (tensor.format.width_bits + int(np.max(tensor.widen))) for size, tensor in zip(largest, tensors, strict=False)
-        )
-        return largest[0] <= _LARGEST_INPUT and (chain.own.kind != "none" or 2 * reach + 1 <= _LARGEST_KEYS)
+        graph, words = judge.golden.graph, judge.golden.words[chain.node.input]
+        largest = int(np.max(np.abs(words.astype(np.int64)), initial=1))
+        bits = [
+            graph.tensors[name].format.width_bits + int(np.max(graph.tensors[name].widen))
+            for name in tensors_of(chain.node)
+        ]
+        reach = largest << max(bits)  # no flip moves a sum by more
+        return largest <= _LARGEST_INPUT and (chain.own.kind != "none" or 2 * reach + 1 <= _LARGEST_KEYS)
 
     def decides(self) -> bool:
         """Whether decisions can be counted without values: arg-max of sums, all scales one, words that rise."""
@@ -90,7 +91,7 @@ class Collapse:
             and graph.tail == ()
             and np.unique(graph.output_scale).size == 1
             and float(np.min(graph.output_scale)) > 0
-            and 2 <= self._output.shape[1]
+            and self._output.shape[1] > 1
             and np.array_equal(judge.contributions, judge.was_right)
         )
 
@@ -194,9 +195,9 @@ class Collapse:
         if self.chain.own.kind != "none":
             return self.chain.own.high - self.chain.own.low + 1
         largest = max(1, int(self._kept[-1].max()))
-        steps = [0, *struct.log2_steps[: struct.bits]]
-        bias = [0, *struct.bias_log2_steps[: struct.bias_bits]]
-        return 2 * max(largest << max(steps), 1 << max(bias)) + 1
+        weights = max(struct.log2_steps[: struct.bits], default=0)
+        bias = max(struct.bias_log2_steps[: struct.bias_bits], default=0)
+        return 2 * int(max(largest << weights, 1 << bias)) + 1
 
     def _neuron(self, neuron: NeuronFaults) -> tuple[np.ndarray, Neuron, list[np.ndarray]]:
         """Number of each fault in the kernel's order, the neuron for the kernels, and the arrays that it points to."""

@@ -3,7 +3,7 @@
 The kernels take a MatMul whose output goes through dense layers only, each with word-by-word nodes in between: then a
 fault in its weights or biases changes one word, and the rest of the network is a function of that word. What is in
 front of the layer does not matter. ``dense_chain`` says ``None`` where a network is not of that form or its numbers
-do not fit the kernels' arithmetic (``docs/fault-injection.md``); such faults are propagated instead.
+do not fit the kernels' arithmetic (``docs/exhaustive-campaigns.md``); such faults are propagated instead.
 """
 
 from __future__ import annotations
@@ -188,9 +188,10 @@ def _layer(golden: Golden, stages: Sequence[Stage], position: int, function: Ste
     # A bound adds up what every input can move by: the words' whole range, and half as much again for its two parts.
     word_range = graph.values[before.value].format
     assert word_range is not None
-    if np.abs(weight).max(initial=0) > LARGEST_WORD or np.abs(weight).sum(axis=0).max() * (
-        word_range.maximum - word_range.minimum
-    ) > _INT32_MAX // 2:
+    if (
+        np.abs(weight).max(initial=0) > LARGEST_WORD
+        or np.abs(weight).sum(axis=0).max() * (word_range.maximum - word_range.minimum) > _INT32_MAX // 2
+    ):
         return None
     rows = np.zeros((padded_inputs, padded), np.int16)
     rows[:inputs, :outputs] = weight

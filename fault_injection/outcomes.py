@@ -162,7 +162,7 @@ class Judge:
                 right_to_wrong=None if rows.right_to_wrong is None else count(rows.right_to_wrong),
                 wrong_to_right=None if rows.wrong_to_right is None else count(rows.wrong_to_right),
                 # One by one in the order of the samples: whoever adds them up gets the same float.
-                moved=np.bincount(changed.fault, weights=rows.moved, minlength=faults),
+                moved=np.bincount(changed.fault, weights=rows.moved, minlength=faults).astype(np.float64),
                 largest=worst,
             )
         )

@@ -48,7 +48,7 @@ class StepFunction:
     low: int
     high: int
     parameters: Float64[np.ndarray, "3 padded"]
-    table: Int16[np.ndarray, "rows entries"]
+    table: Int16[np.ndarray, "tables entries"]
     first: int
     steps: Int32[np.ndarray, "rows values"] | None
 

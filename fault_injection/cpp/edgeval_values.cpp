@@ -6,15 +6,15 @@ namespace {
 
 using namespace edgeval;
 
-struct Visits { // mirrored in fault_injection/kernel_library.py
+struct Visits {  // mirrored in fault_injection/kernel_library.py
     int64_t capacity, count, rows;
-    int32_t *fault, *row;            // [capacity]: which fault makes a sample take which row
-    int32_t *sample, *step;          // [capacity]: of each row; step: the changed word's distance from its golden one
+    int32_t *fault, *row;    // [capacity]: which fault makes a sample take which row
+    int32_t *sample, *step;  // [capacity]: of each row; step: the changed word's distance from its golden one
 };
 
 template <class Word>
-void collect(const Inputs &inputs, const Neuron &neuron, const Activation &own, int64_t first, int64_t last,
-             int64_t keys, Visits &visits) {
+void collect(const Inputs& inputs, const Neuron& neuron, const Activation& own, int64_t first, int64_t last,
+             int64_t keys, Visits& visits) {
     std::vector<int64_t> stamp(keys, -1);
     std::vector<int32_t> row_of(keys);
     for (int64_t sample = first; sample < last; sample++) {
@@ -22,8 +22,7 @@ void collect(const Inputs &inputs, const Neuron &neuron, const Activation &own, 
         const int32_t golden = apply_one(own, neuron.channel, sum);
         visit_faults<Word>(inputs, neuron, sample, reach_of(neuron, own, sum), [&](int32_t fault, int32_t x) {
             const int32_t word = apply_one(own, neuron.channel, sum + x);
-            if (word == golden)
-                return;
+            if (word == golden) return;
             const int64_t key = own.kind == Activation::none ? x + keys / 2 : word - neuron.low;
             if (stamp[key] != sample) {
                 stamp[key] = sample;
@@ -37,14 +36,14 @@ void collect(const Inputs &inputs, const Neuron &neuron, const Activation &own, 
     }
 }
 
-} // namespace
+}  // namespace
 
 extern "C" {
 
 // Faults that change the neuron's word on samples [first, last), and the words it takes, each once a sample.
 // keys: size of the table of words; without an activation, of changes of the sum (twice the largest, plus one).
-void edgeval_collect(const Inputs *inputs, const Neuron *neuron, const Activation *own, int64_t first, int64_t last,
-                     int64_t keys, Visits *visits) {
+void edgeval_collect(const Inputs* inputs, const Neuron* neuron, const Activation* own, int64_t first, int64_t last,
+                     int64_t keys, Visits* visits) {
     visits->count = visits->rows = 0;
     if (inputs->bytes == 1)
         collect<uint8_t>(*inputs, *neuron, *own, first, last, keys, *visits);
@@ -53,38 +52,34 @@ void edgeval_collect(const Inputs *inputs, const Neuron *neuron, const Activatio
 }
 
 // Output words of each row, [rows][classes]. golden_output: [samples][classes].
-void edgeval_outputs(const Layer *layers, int32_t count, int32_t channel, const Visits *visits, int32_t classes,
-                     const int32_t *golden_output, int32_t *outputs) {
+void edgeval_outputs(const Layer* layers, int32_t count, int32_t channel, const Visits* visits, int32_t classes,
+                     const int32_t* golden_output, int32_t* outputs) {
     Suffix suffix(layers, count);
     for (int64_t row = 0; row < visits->rows; row++) {
-        int32_t *output = outputs + row * classes;
-        if (count == 0) { // the neuron is an output itself
+        int32_t* output = outputs + row * classes;
+        if (count == 0) {  // the neuron is an output itself
             std::memcpy(output, golden_output + int64_t(visits->sample[row]) * classes, sizeof(int32_t) * classes);
             output[channel] += visits->step[row];
             continue;
         }
-        const int32_t *sums = suffix.output(visits->sample[row], channel, visits->step[row]);
-        for (int c = 0; c < classes; c++)
-            output[c] = apply_one(layers[count - 1].activation, c, sums[c]);
+        const int32_t* sums = suffix.output(visits->sample[row], channel, visits->step[row]);
+        for (int c = 0; c < classes; c++) output[c] = apply_one(layers[count - 1].activation, c, sums[c]);
     }
 }
 
-// Adds what each row means to the faults that reach it, in the order of the samples. counts: [faults][5]; row_counts: bit 0
-// changed, 1 critical, 2 right to wrong, 3 wrong to right, above them the number of words that differ.
-void edgeval_add_up(const Visits *visits, const uint64_t *row_counts, const double *row_moved, const double *row_worst,
-                    int64_t *counts, double *moved, double *worst) {
+// Adds what each row means to the faults that reach it, in the order of the samples. counts: [faults][5]; row_counts:
+// bit 0 changed, 1 critical, 2 right to wrong, 3 wrong to right, above them the number of words that differ.
+void edgeval_add_up(const Visits* visits, const uint64_t* row_counts, const double* row_moved, const double* row_worst,
+                    int64_t* counts, double* moved, double* worst) {
     for (int64_t i = 0; i < visits->count; i++) {
         const int32_t fault = visits->fault[i], row = visits->row[i];
         const uint64_t packed = row_counts[row];
-        if (packed == 0)
-            continue; // no output word differs
-        int64_t *count = counts + int64_t(fault) * 5;
-        for (int field = 0; field < 4; field++)
-            count[field] += int64_t(packed >> field & 1);
+        if (packed == 0) continue;  // no output word differs
+        int64_t* count = counts + int64_t(fault) * 5;
+        for (int field = 0; field < 4; field++) count[field] += int64_t(packed >> field & 1);
         count[4] += int64_t(packed >> 4);
         moved[fault] += row_moved[row];
-        if (row_worst[row] > worst[fault])
-            worst[fault] = row_worst[row];
+        if (row_worst[row] > worst[fault]) worst[fault] = row_worst[row];
     }
 }
 }
