@@ -18,11 +18,15 @@ class FaultOptions:
     bits: str = "all"
     """Bit positions: all, msb, N or N..M."""
     sample: int | None = None
-    """Draw N faults without repeats instead of all."""
+    """Draw N faults without repeats, each with the same chance, instead of all."""
+    margin: float | None = None
+    """Draw a stratified sample until the critical share is known to this margin; for --plan 0.01 if left out."""
+    confidence: float = 0.95
+    """Of --margin and of every interval."""
     samples: int | None = None
     """Judge on only the first N samples."""
     seed: int = 0
-    """Seed of --sample, --verify-on-csim and of samples made where a QONNX file comes without --inputs."""
+    """Seed of every draw, and of samples made where a QONNX file comes without --inputs."""
     fault: Literal["flip", "stuck0", "stuck1"] = "flip"
     """What happens to a bit."""
     executor: Literal["exact", "csim"] = "exact"
@@ -35,5 +39,17 @@ class FaultOptions:
     """Regression: how far an output may move, in the metric's unit; one float-versus-quantized RMSE if left out."""
     critical_share: float = 0.0
     """Share of the samples a class has to reach to be a fault's own; any sample if left out."""
+    detail: Literal["full", "decisions"] = "full"
+    """Every outcome column, or, faster, only what follows from decisions."""
+    cross_check: int | None = None
+    """Repeat N random faults by brute force; about 100 if left out, fewer where the network is large."""
     workers: int | None = None
-    """Worker processes of the C-simulation."""
+    """Worker processes; one, this one, if left out. Of the C-simulation: as many as cores."""
+    kernel_threads: int | None = None
+    """Threads of each worker; what the cores leave for it if left out."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler whose workers are to judge the faults, e.g. tcp://head:8786."""
+    plan: bool = False
+    """Judge nothing: print the number of faults, the predicted time and what to run."""
+    time_budget: float = 300.0
+    """For --plan: seconds that an exhaustive campaign may take."""

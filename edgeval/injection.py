@@ -1,42 +1,40 @@
-"""One fault campaign on a run: sites, golden run, outcomes, cross-check on the C-simulation, record."""
+"""One fault campaign on a run: faults, golden run, outcomes, cross-checks, estimates, record."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from edgeval.campaign_setup import CampaignSetup, campaign_fingerprint, set_up
 from edgeval.compare import metric_value
-from edgeval.evaluation import Evaluation, evaluation
+from edgeval.fault_lists import drawn
 from edgeval.fault_options import FaultOptions
-from edgeval.fingerprint import differences, digest_arrays, identity, make_fingerprint
+from edgeval.fingerprint import differences, identity
 from edgeval.pipeline import export_record
 from edgeval.progress import progress, say
-from edgeval.records import (
-    CrossCheckRow,
-    FaultRow,
-    Fingerprint,
-    InjectRecord,
-    load_record,
-    save_record,
-)
-from edgeval.run_directory import RunDirectory, Samples, load_samples
-from fault_injection.campaign import Campaign, cross_check, run_campaign
-from fault_injection.golden import golden_run
-from fault_injection.outcomes import Judge
-from fault_injection.sites import SiteTable, pruned_count, sample_sites, select_sites
+from edgeval.records import CrossCheckRow, FaultRow, Fingerprint, InjectRecord, load_record, save_record
+from edgeval.run_directory import RunDirectory
+from fault_injection.campaign import Campaign, run_campaign
+from fault_injection.crosscheck import CrossCheck, checked_faults, cross_check
+from fault_injection.estimates import Estimate
+from fault_injection.estimation import simple_estimate, stratified_estimate
+from fault_injection.fault_list import FaultList
+from fault_injection.stratified import StratifiedSample, run_sampled, strata_of
 from fault_injection.summary import damage_table
 from hls.csim import CSimulation, build_csim, open_csim
-from hls.errors import RunDirectoryError, UsageError
-from hls.graph import IntegerGraph
+from hls.errors import RunDirectoryError
 from hls.hls4ml_flow.canonical import canonical_model
-from hls.serialize import digest
 
 WORST_FAULTS = 20
+
+CLASSES = {"full": ("masked", "tolerable", "critical"), "decisions": ("kept", "critical")}
+"""Classes of a fault by detail."""
 
 
 def inject_run(run: RunDirectory, options: FaultOptions, inputs: Path | None = None) -> InjectRecord:
@@ -51,47 +49,46 @@ def inject_run(run: RunDirectory, options: FaultOptions, inputs: Path | None = N
         UsageError: a filter that selects nothing, or an option out of range. RunDirectoryError: see ``RunDirectory``.
         LoweringError, ToolError: the C-simulation was asked for and cannot be had.
     """
-    _require_options(options)
     started = time.monotonic()
-    record = run.run_record()
-    graph = run.network()
-    samples = (run.samples() if inputs is None else load_samples(inputs, inputs.name)).first(options.samples)
-    filtered = select_sites(graph, tensors=options.tensors, bits=options.bits)
-    selected = select_sites(graph, tensors=options.tensors, bits=options.bits, skip_pruned=options.skip_pruned)
-    rng = np.random.default_rng(options.seed)
-    sites = selected if options.sample is None else sample_sites(selected, options.sample, rng)
-    judged_by = evaluation(record, graph, samples, options.critical_threshold)
-    judge = _judge(graph, samples, judged_by, options.critical_share)
-    fingerprint = _fingerprint(options, graph, samples, judged_by)
+    setup = set_up(run, options, inputs)
+    fingerprint = campaign_fingerprint(options, setup)
     folder = run.outcomes(identity(fingerprint))
     _require_same_campaign(run, folder.name, fingerprint)
+    rng = np.random.default_rng(options.seed)
     needs_csim = options.executor == "csim" or options.verify_on_csim is not None
-    with _csim(run, graph, options.workers) if needs_csim else contextlib.nullcontext(None) as csim:
+    with _csim(setup, options.workers) if needs_csim else contextlib.nullcontext(None) as csim:
         executor = csim if options.executor == "csim" else None
-        campaign = Campaign(judge=judge, sites=sites, model=options.fault, executor=executor)
-        with progress("faults") as advance:
-            outcomes = run_campaign(campaign, folder, advance)
-        check = _verify(campaign, csim, options, rng)
+        setup = replace(setup, campaign=replace(setup.campaign, executor=executor))
+        faults, outcomes, estimate = _judged(setup, options, folder, rng)
+        campaign = replace(setup.campaign, faults=faults)
+        brute = _brute_force(campaign, outcomes, options)
+        check = _verify(campaign, outcomes, csim, options, rng)
+    judged_by, where, samples = setup.judged_by, setup.placement, len(setup.samples.inputs)
+    higher = judged_by.metric.direction == "higher"
     result = InjectRecord(
         fingerprint=fingerprint,
         outcomes=f"outcomes/{folder.name}",
         fault=options.fault,
         executor=options.executor,
-        faults=len(sites),
-        sites=len(selected),
-        pruned=pruned_count(graph, filtered),
-        samples=len(samples.inputs),
-        exhaustive=len(sites) == len(selected),
+        detail=options.detail,
+        run_on=where.run_on,
+        workers=where.workers,
+        kernel_threads=where.kernel_threads,
+        faults=len(faults),
+        sites=len(setup.population.faults),
+        pruned=setup.population.pruned,
+        samples=samples,
+        exhaustive=len(faults) == len(setup.population.faults),
         decision=judged_by.decision.kind,
         tolerance=judged_by.decision.tolerance,
         critical_share=options.critical_share,
-        label_relative=samples.labels is not None,
-        metric=metric_value(judged_by.metric, judge.metric()),
-        classes=_classes(outcomes),
-        damage=damage_table(
-            outcomes, samples=len(samples.inputs), higher_is_better=judged_by.metric.direction == "higher"
-        ),
-        worst=_worst(outcomes, sites, higher_is_better=judged_by.metric.direction == "higher"),
+        label_relative=setup.samples.labels is not None,
+        metric=metric_value(judged_by.metric, setup.campaign.judge.metric()),
+        classes=_classes(outcomes, CLASSES[options.detail]),
+        damage=damage_table(outcomes, samples=samples, higher_is_better=higher),
+        worst=_worst(outcomes, faults, higher_is_better=higher),
+        estimate=estimate,
+        brute_force=brute,
         cross_check=check,
         seconds=time.monotonic() - started,
     )
@@ -99,65 +96,64 @@ def inject_run(run: RunDirectory, options: FaultOptions, inputs: Path | None = N
     return result
 
 
-def _require_options(options: FaultOptions) -> None:
-    if not 0 <= options.critical_share <= 1:
-        raise UsageError(
-            found=f"{options.critical_share:g}", allowed="0 to 1", where="--critical-share", remedy="give a share"
+def _judged(
+    setup: CampaignSetup, options: FaultOptions, folder: Path, rng: np.random.Generator
+) -> tuple[FaultList, pa.Table, Estimate | None]:
+    """The faults that are judged, their outcomes, and what they say about all where they are a sample."""
+    campaign, place = setup.campaign, setup.placement.place
+    everything, samples = campaign.faults, campaign.golden.samples
+    if options.margin is not None:
+        strata = strata_of(everything, campaign.golden.graph)
+        sample = StratifiedSample(
+            strata=strata, margin=options.margin, confidence=options.confidence, seed=options.seed
         )
-    if options.verify_on_csim is not None and options.verify_on_csim < 1:
-        raise UsageError(
-            found=str(options.verify_on_csim), allowed="1 or more", where="--verify-on-csim", remedy="give a number"
-        )
-
-
-def _judge(graph: IntegerGraph, samples: Samples, judged_by: Evaluation, critical_share: float) -> Judge:
-    return Judge(
-        golden=golden_run(graph, graph.quantize_inputs(samples.inputs)),
-        decision=judged_by.decision,
-        labels=judged_by.labels,
-        per_sample=judged_by.metric.per_sample,
-        finish=judged_by.metric.finish,
-        critical_share=critical_share,
+        with progress("faults of the sample") as advance:
+            sampled = run_sampled(campaign, sample, folder, advance, place=place, fingerprint=folder.name)
+        estimate = stratified_estimate(sample, sampled, samples=samples)
+        return everything.take(sampled.rows), sampled.outcomes, estimate
+    rows = np.arange(len(everything)) if options.sample is None else drawn(everything, options.sample, rng)
+    faults = everything.take(rows)
+    with progress("faults") as advance:
+        part = replace(campaign, faults=faults)
+        outcomes = run_campaign(part, folder, advance, place=place, fingerprint=folder.name)
+    if len(rows) == len(everything):
+        return faults, outcomes, None
+    strata = strata_of(everything, campaign.golden.graph)
+    estimate = simple_estimate(
+        strata, rows, outcomes, samples=samples, confidence=options.confidence, seed=options.seed
     )
+    return faults, outcomes, estimate
 
 
 @contextlib.contextmanager
-def _csim(run: RunDirectory, graph: IntegerGraph, workers: int | None) -> Iterator[CSimulation]:
-    if export_record(run).refused is not None:
+def _csim(setup: CampaignSetup, workers: int | None) -> Iterator[CSimulation]:
+    graph = setup.campaign.golden.graph
+    if export_record(setup.run).refused is not None:
         canonical_model(graph)  # raises with layer, reason and remedy
-    with open_csim(graph, build_csim(run.project, say), workers=workers) as csim:
+    with open_csim(graph, build_csim(setup.run.project, say), workers=workers) as csim:
         yield csim
 
 
+def _brute_force(campaign: Campaign, outcomes: pa.Table, options: FaultOptions) -> CrossCheckRow:
+    golden = campaign.golden
+    count = options.cross_check or checked_faults(golden.graph, golden.samples, len(campaign.faults))
+    rng = np.random.default_rng([options.seed, 1])
+    with progress("cross-check by brute force") as advance:
+        return _row("exact engine", cross_check(campaign, outcomes, count, rng, advance))
+
+
 def _verify(
-    campaign: Campaign, csim: CSimulation | None, options: FaultOptions, rng: np.random.Generator
+    campaign: Campaign, outcomes: pa.Table, csim: CSimulation | None, options: FaultOptions, rng: np.random.Generator
 ) -> CrossCheckRow | None:
     if options.verify_on_csim is None or csim is None:
         return None
     with progress("cross-check on the C-simulation") as advance:
-        check = cross_check(campaign, csim, options.verify_on_csim, rng, advance)
-    return CrossCheckRow(executor="C-simulation", faults=check.faults, words=check.words, mismatches=check.mismatches)
+        check = cross_check(campaign, outcomes, options.verify_on_csim, rng, advance, executor=csim)
+    return _row("C-simulation", check)
 
 
-def _fingerprint(options: FaultOptions, graph: IntegerGraph, samples: Samples, judged_by: Evaluation) -> Fingerprint:
-    arrays = {"inputs": samples.inputs, **({} if samples.labels is None else {"labels": samples.labels})}
-    return make_fingerprint(
-        "inject-faults",
-        {
-            "tensors": list(options.tensors),
-            "bits": options.bits,
-            "sample": options.sample,
-            "fault": options.fault,
-            "executor": options.executor,
-            "skip-pruned": options.skip_pruned,
-            "decision": judged_by.decision.kind,
-            "tolerance": judged_by.decision.tolerance,
-            "critical-share": options.critical_share,
-        },
-        # A campaign over every site draws nothing: another seed is the same campaign then.
-        seeds={"sample": options.seed} if options.sample is not None else {},
-        digests={"network": digest(graph), "data": digest_arrays(arrays)},
-    )
+def _row(executor: str, check: CrossCheck) -> CrossCheckRow:
+    return CrossCheckRow(executor=executor, faults=check.faults, words=check.words, mismatches=check.mismatches)
 
 
 def _require_same_campaign(run: RunDirectory, name: str, fingerprint: Fingerprint) -> None:
@@ -175,22 +171,22 @@ def _require_same_campaign(run: RunDirectory, name: str, fingerprint: Fingerprin
         )
 
 
-def _classes(outcomes: pa.Table) -> dict[str, int]:
+def _classes(outcomes: pa.Table, names: tuple[str, ...]) -> dict[str, int]:
     counts = outcomes["outcome"].value_counts().to_pylist()
     found = {entry["values"]: int(entry["counts"]) for entry in counts}
-    return {name: found.get(name, 0) for name in ("masked", "tolerable", "critical")}
+    return {name: found.get(name, 0) for name in names}
 
 
-def _worst(outcomes: pa.Table, sites: SiteTable, *, higher_is_better: bool) -> tuple[FaultRow, ...]:
+def _worst(outcomes: pa.Table, faults: FaultList, *, higher_is_better: bool) -> tuple[FaultRow, ...]:
     change = outcomes["metric_change"].to_numpy()
     harm = -change if higher_is_better else change
     order = np.argsort(-harm, kind="stable")[:WORST_FAULTS]
     rows = outcomes.take(pa.array(order)).to_pylist()
     return tuple(
         FaultRow(
-            site=str(sites.site(int(position))),
-            golden_word=row["golden_word"],
-            faulty_word=row["faulty_word"],
+            site=faults.text(int(position)),
+            golden_word=row.get("golden_word"),
+            faulty_word=row.get("faulty_word"),
             metric_change=row["metric_change"],
             decisions_changed=row["decisions_changed"],
         )

@@ -23,6 +23,7 @@ from edgeval.run_record import (
     Standardisation,
 )  # fmt: skip
 from fault_injection.damage import DamageRow
+from fault_injection.estimates import Estimate
 from hls.errors import EdgevalError, RunDirectoryError
 from hls.files import atomic_write
 
@@ -227,11 +228,12 @@ class MatrixRecord(RecordPart, frozen=True, tag="edgeval.csim-compare-matrix/1")
 
 
 class CrossCheckRow(RecordPart, frozen=True):
-    """Faults repeated by brute force in the exact engine and on another executor.
+    """Faults repeated by brute force, their outcomes compared with the table.
 
     Attributes:
+        executor: What ran them: the exact engine, or that and the C-simulation, whose words have to be equal.
         words: Output words compared.
-        mismatches: Sites that did not agree, as TENSOR:INDEX:BIT.
+        mismatches: Faults that did not agree, as TENSOR:INDEX:BIT.
     """
 
     executor: str
@@ -241,32 +243,42 @@ class CrossCheckRow(RecordPart, frozen=True):
 
 
 class FaultRow(RecordPart, frozen=True):
-    """One harmful fault, for people."""
+    """One harmful fault, for people; without words where it is none of one stored word."""
 
     site: str
-    golden_word: int
-    faulty_word: int
+    golden_word: int | None
+    faulty_word: int | None
     metric_change: float
     decisions_changed: int
 
 
-class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/1"):
+class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/2"):
     """``records/inject-faults-<fingerprint>.json``: a campaign and its layer × bit table.
 
     Attributes:
         outcomes: Folder of the per-fault tables, relative to the run.
+        detail: ``full``, or ``decisions`` where only what follows from decisions is known.
+        run_on: Where the faults were judged: this process, local workers, or a Dask cluster.
+        workers: Processes that judged them, each with ``kernel_threads``; 0 for a cluster, whose workers come and go.
         faults: Faults judged, of ``sites`` that could be drawn.
         pruned: Stored bits in zero words among those that tensors and bits select, whether skipped or not.
         decision: ``argmax`` or ``tolerance``, with the tolerance and its unit.
-        classes: Faults by their own class.
+        classes: Judged faults by their own class: masked, tolerable, critical; in ``decisions`` detail kept, critical.
         label_relative: Whether metric and right/wrong counts are against labels; else against fault-free answers.
         worst: The most harmful faults, worst first.
+        estimate: What a sample says about all ``sites``; ``None`` where all were judged.
+        brute_force: Faults that every campaign repeats, each by a run of its own, and compares with its table.
+        cross_check: Faults repeated in the C-simulation, too; ``None`` where that was not asked for.
     """
 
     fingerprint: Fingerprint
     outcomes: str
     fault: str
     executor: str
+    detail: Literal["full", "decisions"]
+    run_on: Literal["this process", "local workers", "dask cluster"]
+    workers: int
+    kernel_threads: int
     faults: int
     sites: int
     pruned: int
@@ -280,6 +292,8 @@ class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/1"):
     classes: dict[str, int]
     damage: tuple[DamageRow, ...]
     worst: tuple[FaultRow, ...]
+    estimate: Estimate | None
+    brute_force: CrossCheckRow
     cross_check: CrossCheckRow | None
     seconds: float
 

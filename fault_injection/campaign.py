@@ -1,42 +1,52 @@
-"""Campaigns: the outcomes of many faults, in shards that are written once and can be resumed.
+"""Campaigns: the outcomes of many faults, in shards that any number of processes may compute and that can be resumed.
 
-A shard is a run of consecutive faults. Its table is written atomically as ``part-NNNNN.parquet``; a campaign started
-again with the same fingerprint finds the parts that are there and computes the rest.
+A shard is made of whole groups of faults that are cheap to judge together. Which faults a shard holds depends on the
+fault list alone, so parts that one machine wrote are what another would have written. When every shard is there, one
+table sorted by fault number takes their place.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
-import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from fault_injection.faults import FaultModel, change_at, faulty_words
-from fault_injection.golden import Golden, flat
+from fault_injection.exact import Detail
+from fault_injection.fault_list import FaultList
+from fault_injection.golden import Golden
 from fault_injection.outcomes import Judge
-from fault_injection.propagate import ChangedRows, propagate
-from fault_injection.sites import SiteTable
-from hls.engine import ExactEngine
-from hls.errors import RunDirectoryError
+from fault_injection.parts import PartStore, Task, damaged, locked
+from fault_injection.propagate import ChangedRows
+from fault_injection.shards import Place, Progress, ThisProcess, run_shards
+from fault_injection.source import CampaignSource, judge_of
+from hls.errors import UsageError
 from hls.executor import Executor
-from hls.files import atomic_write
-from hls.formats import Words
+from hls.graph import IntegerGraph
 
-SHARD_FAULTS = 16_384
-"""Faults a shard: some seconds of work, so that little is lost when a campaign is interrupted."""
+SHARD_FAULTS = 65_536
+"""Faults a shard at most, so that little is lost when a campaign is interrupted."""
+
+SMALLEST_SHARD_FAULTS = 256
+"""A campaign that has enough faults is cut finer, down to here: every worker is to have some of its shards."""
+
+SHARDS = 64
+"""So many shards a campaign has or more, as far as whole groups and ``SMALLEST_SHARD_FAULTS`` allow."""
 
 EXECUTOR_SHARD_FAULTS = 64
 """Faults a shard where each one is a run of its own."""
 
-_DIGEST = b"edgeval.sha256"
+TABLE = "outcomes"
+"""Name of the sorted table of a whole campaign, in its folder."""
 
-Progress = Callable[[int, int], None]
-"""Told how many faults are done, and of how many."""
+_PARTS = "_parts"  # the underscore hides the folder from Parquet readers of the one above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +55,14 @@ class Campaign:
 
     Attributes:
         judge: Evaluation set, decision and metric; holds the fault-free network.
-        sites: Where, in campaign order.
-        model: What happens to each bit.
+        faults: What is judged, in campaign order.
+        detail: Which outcome columns are wanted.
         executor: Runs every fault by itself; ``None`` for the exact engine with cached activations.
     """
 
     judge: Judge
-    sites: SiteTable
-    model: FaultModel
+    faults: FaultList
+    detail: Detail = "full"
     executor: Executor | None = None
 
     @property
@@ -60,60 +70,176 @@ class Campaign:
         """The fault-free network and its values."""
         return self.judge.golden
 
-    def outcomes(self, sites: SiteTable) -> pa.Table:
+    def outcomes(self, faults: FaultList, threads: int = 1) -> pa.Table:
         """Outcome table of some of the faults, one row each."""
-        before, after = faulty_words(self.golden.graph, sites, self.model)
         if self.executor is None:
-            changed = propagate(self.golden, sites, before, after)
+            judged = faults.judge(self.judge, detail=self.detail, threads=threads)
         else:
-            changed = run_each(self.executor, self.golden, sites, self.model)
-        columns = {
-            "site": sites.number,
-            "tensor": pa.DictionaryArray.from_arrays(pa.array(sites.tensor, pa.int32()), list(sites.tensors)),
-            "index": sites.index,
-            "bit": sites.bit,
-            "golden_word": before,
-            "faulty_word": after,
-        }
-        judged = self.judge.judge(changed, len(sites))
-        return pa.table({**columns, **{name: judged[name] for name in judged.column_names}})
+            judged = self.judge.judge(run_each(self.executor, self.golden, faults), len(faults))
+        return outcome_table(self.golden.graph, faults, judged, self.detail)
 
 
-def run_campaign(campaign: Campaign, folder: Path, progress: Progress = lambda done, total: None) -> pa.Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardJudge:
+    """What a worker calls: judges the faults of a shard, on a judge that each process makes once.
+
+    Attributes:
+        source: What the judge is made from.
+        detail: Which outcome columns are wanted.
+        threads: Kernel threads.
+    """
+
+    source: CampaignSource
+    detail: Detail
+    threads: int
+
+    def __call__(self, faults: FaultList) -> pa.Table:
+        """Outcome table of the faults of one shard."""
+        judge = judge_of(self.source)
+        judged = faults.judge(judge, detail=self.detail, threads=self.threads)
+        return outcome_table(judge.golden.graph, faults, judged, self.detail)
+
+
+def run_campaign(
+    campaign: Campaign,
+    folder: Path,
+    progress: Progress = lambda done, total: None,
+    *,
+    place: Place | None = None,
+    fingerprint: str = "",
+) -> pa.Table:
     """Judge every fault of a campaign, resuming what the folder already holds.
 
     Args:
         campaign: What to do.
-        folder: ``outcomes/<fingerprint>``; the fingerprint makes sure that old parts are of the same campaign.
-        progress: Called after each shard.
+        folder: ``outcomes/<identity>``; in the end it holds the one sorted table.
+        progress: Told after each shard, in faults.
+        place: Where shards are computed; ``None`` for this process with one thread.
+        fingerprint: Of everything the outcomes depend on; parts that carry another one are refused.
 
     Returns:
-        One row a fault, in campaign order.
+        One row a fault, sorted by fault number.
 
     Raises:
-        RunDirectoryError: a part that is there is damaged. InputError: the disk is full.
+        RunDirectoryError: a part that is there is damaged or of another campaign, or another process is at work there.
+        InputError: the disk is full. UsageError: an executor is asked for in other processes. ToolError: workers died.
     """
-    size = SHARD_FAULTS if campaign.executor is None else EXECUTOR_SHARD_FAULTS
-    total = len(campaign.sites)
-    tables = []
-    for shard, start in enumerate(range(0, total, size)):
-        sites = campaign.sites.take(slice(start, start + size))
-        path = folder / f"part-{shard:05d}.parquet"
-        table = read_part(path, sites) if path.exists() else None
-        if table is None:
-            table = campaign.outcomes(sites)
-            write_part(path, table)
-        tables.append(table)
-        progress(min(start + size, total), total)
-    return pa.concat_tables(tables).unify_dictionaries()
+    with locked(folder):
+        there = finished(campaign, folder, fingerprint)
+        if there is None:
+            table = judge_shards(campaign, folder, progress, place=place, fingerprint=fingerprint)
+        else:
+            table = _sorted(there, campaign.faults, folder)
+        keep(campaign, folder, fingerprint, table if there is None else None)
+        return table
 
 
-def run_each(executor: Executor, golden: Golden, sites: SiteTable, model: FaultModel) -> ChangedRows:
+def judge_shards(
+    campaign: Campaign,
+    folder: Path,
+    progress: Progress = lambda done, total: None,
+    *,
+    place: Place | None = None,
+    fingerprint: str = "",
+    prefix: str = "part",
+) -> pa.Table:
+    """Judge the faults of a campaign shard by shard, and keep the parts in ``folder/_parts``.
+
+    Args:
+        campaign: What to do.
+        folder: Of the campaign; the caller keeps others out.
+        progress: Told after each shard, in faults.
+        place: Where shards are computed.
+        fingerprint: Of everything the outcomes depend on.
+        prefix: Of the names of the parts.
+
+    Returns:
+        One row a fault, sorted by fault number.
+    """
+    place = place or ThisProcess()
+    alone = campaign.executor is not None
+    if alone and not isinstance(place, ThisProcess):
+        raise UsageError(
+            found="an executor of its own with other processes",
+            allowed="shards in other processes only on the exact engine",
+            where="--executor with --scheduler",
+            remedy="leave one of them out; the C-simulation brings its own --workers",
+        )
+    tasks = _ShardTasks(campaign.faults, shards_of(campaign.faults, campaign.golden.graph, alone=alone), prefix)
+    store = PartStore(folder=folder / _PARTS, fingerprint=fingerprint)
+    if isinstance(place, ThisProcess):
+        here = functools.partial(campaign.outcomes, threads=place.threads)
+        results = run_shards(tasks, here, store, place=place, progress=progress)
+    else:
+        source = CampaignSource.of(campaign.judge)
+        judge = ShardJudge(source=source, detail=campaign.detail, threads=place.threads)
+        results = run_shards(tasks, judge, store, place=place, progress=progress)
+    table = pa.concat_tables([table for table in results if isinstance(table, pa.Table)]).unify_dictionaries()
+    return _sorted(table, campaign.faults, folder / _PARTS)
+
+
+def finished(campaign: Campaign, folder: Path, fingerprint: str) -> pa.Table | None:
+    """The whole table of a campaign that came to its end, ``None`` where it did not.
+
+    Raises:
+        RunDirectoryError: it is damaged, or of other faults or another fingerprint.
+    """
+    found = PartStore(folder=folder, fingerprint=fingerprint).read(_whole(campaign.faults))
+    return found if isinstance(found, pa.Table) else None
+
+
+def keep(campaign: Campaign, folder: Path, fingerprint: str, table: pa.Table | None) -> None:
+    """Write the whole table, unless it is there already, and then remove the parts it is made of."""
+    if table is not None:
+        PartStore(folder=folder, fingerprint=fingerprint).write(_whole(campaign.faults), table)
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)
+
+
+def shards_of(faults: FaultList, graph: IntegerGraph, *, alone: bool = False) -> list[np.ndarray]:
+    """Rows of each shard: whole groups up to a bound, every row in exactly one shard; rows rise within a shard.
+
+    Args:
+        faults: All of them.
+        graph: Their network.
+        alone: Each fault is a run of its own, and there is nothing to group.
+    """
+    if alone:
+        return list(_cut([np.arange(len(faults))], EXECUTOR_SHARD_FAULTS))
+    bound = min(SHARD_FAULTS, max(SMALLEST_SHARD_FAULTS, -(-len(faults) // SHARDS)))
+    shards: list[list[np.ndarray]] = []
+    size = bound  # no shard is open yet
+    for group in _cut(faults.groups(graph), SHARD_FAULTS):
+        if size + len(group) > bound:
+            shards.append([])
+            size = 0
+        shards[-1].append(group)
+        size += len(group)
+    return [np.sort(np.concatenate(shard)) for shard in shards]
+
+
+def outcome_table(graph: IntegerGraph, faults: FaultList, judged: pa.Table, detail: Detail) -> pa.Table:
+    """What each fault is and does, in one table; ``decisions`` detail holds nothing that decisions do not say."""
+    table = faults.columns(graph)
+    for name in judged.column_names:
+        table = table.append_column(name, judged[name])
+    return table if detail == "full" else decisions_only(table)
+
+
+def decisions_only(table: pa.Table) -> pa.Table:
+    """An outcome table without what follows from more than decisions: those columns are null, classes are two."""
+    for name in ("masked", "tolerable", "words_changed", "worst_sample_change"):
+        position = table.column_names.index(name)
+        table = table.set_column(position, name, pa.nulls(table.num_rows, table.schema.field(name).type))
+    classes = pc.if_else(pc.equal(table["outcome"], "critical"), "critical", "kept")
+    return table.set_column(table.column_names.index("outcome"), "outcome", classes)
+
+
+def run_each(executor: Executor, golden: Golden, faults: FaultList) -> ChangedRows:
     """The effect of each fault from a run of its own on any executor."""
     outputs = golden.output.shape[1]
     fault, sample, output = [], [], [np.zeros((0, outputs), np.int64)]
-    for row in range(len(sites)):
-        faulty = faulty_output(executor, golden, sites, row, model)
+    for row in range(len(faults)):
+        faulty = faults.faulty_output(executor, golden, row)
         differs = np.flatnonzero((faulty != golden.output).any(axis=1))
         fault.append(np.full(len(differs), row))
         sample.append(differs)
@@ -121,97 +247,46 @@ def run_each(executor: Executor, golden: Golden, sites: SiteTable, model: FaultM
     return ChangedRows(fault=np.concatenate(fault), sample=np.concatenate(sample), output=np.concatenate(output))
 
 
-def faulty_output(executor: Executor, golden: Golden, sites: SiteTable, row: int, model: FaultModel) -> Words:
-    """Output words of the whole evaluation set under one fault, those of one sample in a row."""
-    change = change_at(golden.graph, sites.site(row), model)
-    return flat(executor.with_words([change]).run(golden.inputs).output)
+def _whole(faults: FaultList) -> Task:
+    return Task(name=TABLE, work=None, identity=_identity(faults))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CrossCheck:
-    """Faults run again on another executor.
-
-    Attributes:
-        faults: How many were run.
-        words: Output words compared, over all faults and samples.
-        mismatches: Sites where any output word differs, as text.
-    """
-
-    faults: int
-    words: int
-    mismatches: tuple[str, ...]
+def _sorted(table: pa.Table, faults: FaultList, path: Path) -> pa.Table:
+    """The rows in order of fault number; exactly the faults asked for, each once."""
+    number = table[0].to_numpy()
+    order = np.argsort(number, kind="stable")
+    if not np.array_equal(number[order], faults.number):
+        raise damaged(path, f"{len(number):,} faults that are not the {len(faults):,} of this campaign")
+    return table.take(pa.array(order)).combine_chunks()
 
 
-def cross_check(
-    campaign: Campaign,
-    executor: Executor,
-    count: int,
-    rng: np.random.Generator,
-    progress: Progress = lambda done, total: None,
-) -> CrossCheck:
-    """Run random faults of a campaign on another executor and by brute force, and compare every output word.
-
-    Args:
-        campaign: A campaign of the cached exact path.
-        executor: E.g. the C-simulation.
-        count: Faults to draw, without repeats; all of them when there are fewer.
-        rng: Source of the draw.
-        progress: Told how many are done, and of how many.
-    """
-    golden, sites = campaign.golden, campaign.sites
-    rows = np.sort(rng.choice(len(sites), min(count, len(sites)), replace=False))
-    chosen = sites.take(rows)
-    before, after = faulty_words(golden.graph, chosen, campaign.model)
-    changed = propagate(golden, chosen, before, after)
-    engine = ExactEngine(golden.graph)
-    mismatches = []
-    for row in range(len(chosen)):
-        cached = golden.output.astype(np.int64)
-        of_fault = changed.fault == row
-        cached[changed.sample[of_fault]] = changed.output[of_fault]
-        brute = faulty_output(engine, golden, chosen, row, campaign.model)
-        other = faulty_output(executor, golden, chosen, row, campaign.model)
-        if not (np.array_equal(cached, brute) and np.array_equal(brute, other)):
-            mismatches.append(str(chosen.site(row)))
-        progress(row + 1, len(chosen))
-    return CrossCheck(faults=len(chosen), words=len(chosen) * golden.output.size, mismatches=tuple(mismatches))
+def _cut(groups: Sequence[np.ndarray], bound: int) -> Iterator[np.ndarray]:
+    """Groups, those beyond the bound in pieces."""
+    for group in groups:
+        yield from (group[start : start + bound] for start in range(0, len(group), bound))
 
 
-def write_part(path: Path, table: pa.Table) -> None:
-    """Write one shard atomically."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({_DIGEST: _digest(table)}), sink)
-    atomic_write(path, sink.getvalue().to_pybytes())
+def _identity(faults: FaultList) -> str:
+    return hashlib.sha256(np.ascontiguousarray(faults.number, np.int64).tobytes()).hexdigest()
 
 
-def read_part(path: Path, sites: SiteTable) -> pa.Table:
-    """Read the shard of some sites back.
+@dataclass(frozen=True, slots=True)
+class _ShardTasks(Sequence[Task]):
+    """The shards as tasks, each made when it is asked for: a worker gets the faults of its shard only."""
 
-    Raises:
-        RunDirectoryError: damaged, or of other sites.
-    """
-    try:
-        table = pq.read_table(path)
-        recorded = (table.schema.metadata or {}).get(_DIGEST)
-        whole = recorded == _digest(table)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    if not whole:
-        raise _damaged(path, "values whose sha256 is not the recorded one")
-    if table["site"].to_pylist() != sites.number.tolist():
-        raise _damaged(path, f"{table.num_rows} faults at other sites than the {len(sites)} of this shard")
-    return table.replace_schema_metadata(None)
+    faults: FaultList
+    rows: list[np.ndarray]
+    prefix: str
 
+    def __len__(self) -> int:
+        return len(self.rows)
 
-def _digest(table: pa.Table) -> bytes:
-    """sha256 of names and values: Parquet's own page checksums leave its headers out."""
-    return hashlib.sha256(msgspec.json.encode(table.to_pydict())).hexdigest().encode()
-
-
-def _damaged(path: Path, found: str) -> RunDirectoryError:
-    return RunDirectoryError(
-        found=found,
-        allowed="a shard this campaign wrote",
-        where=str(path),
-        remedy="delete this file and run the same command again; only this shard is computed anew",
-    )
+    @overload
+    def __getitem__(self, position: int) -> Task: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Task]: ...
+    def __getitem__(self, position: int | slice) -> Task | Sequence[Task]:
+        if isinstance(position, slice):
+            return [self[at] for at in range(*position.indices(len(self)))]
+        part = self.faults.take(self.rows[position])
+        return Task(name=f"{self.prefix}-{position:05d}", work=part, identity=_identity(part), size=len(part))

@@ -9,8 +9,18 @@ from typing import Literal
 from cyclopts import Parameter
 
 from edgeval.fault_options import FaultOptions
-from edgeval.records import InjectRecord
-from edgeval.report.text import metric_change_text, metric_text, percent, write_json, write_line, write_table
+from edgeval.plan_record import FaultPlan
+from edgeval.records import CrossCheckRow, InjectRecord
+from edgeval.report.text import (
+    metric_change_text,
+    metric_text,
+    percent,
+    seconds_text,
+    write_estimate,
+    write_json,
+    write_line,
+    write_table,
+)
 
 
 @Parameter(name="*")
@@ -37,43 +47,86 @@ class InjectConfig:
 
 def inject_faults(config: InjectConfig) -> int:
     """Flip stored bits one at a time and report masked, tolerable and critical faults, layer by bit."""
+    from edgeval.fault_planning import plan_run
     from edgeval.importing import GraphOptions
     from edgeval.injection import inject_run
     from edgeval.pipeline import opened_run
 
-    with opened_run(
-        config.run,
-        GraphOptions(
-            inputs=config.inputs,
-            task=config.task,
-            metric=config.metric,
-            input_format=config.input_format,
-            seed=config.faults.seed,
-        ),
-    ) as run:
-        record = inject_run(run, config.faults, config.inputs if config.run.is_dir() else None)
+    options = GraphOptions(
+        inputs=config.inputs,
+        task=config.task,
+        metric=config.metric,
+        input_format=config.input_format,
+        seed=config.faults.seed,
+    )
+    with opened_run(config.run, options) as run:
+        inputs = config.inputs if config.run.is_dir() else None
+        result = plan_run(run, config.faults, inputs) if config.faults.plan else inject_run(run, config.faults, inputs)
     if config.json:
-        write_json(record)
+        write_json(result)
+    elif isinstance(result, FaultPlan):
+        _write_plan(result, config.run)
     else:
-        _write(record)
-    return 1 if record.cross_check is not None and record.cross_check.mismatches else 0
+        _write(result)
+    return 0 if isinstance(result, FaultPlan) or not _mismatches(result) else 1
+
+
+def _mismatches(record: InjectRecord) -> bool:
+    other = record.cross_check
+    return bool(record.brute_force.mismatches or (other is not None and other.mismatches))
+
+
+def _write_plan(plan: FaultPlan, run: Path) -> None:
+    workers = "this process" if plan.workers == 1 else f"{plan.workers} workers"
+    write_line(f"{plan.faults:,} faults ({plan.fault}) on {plan.samples:,} samples, {plan.detail} detail")
+    write_line(
+        f"predicted: {seconds_text(plan.seconds)} for all, on {workers} with {plan.kernel_threads} kernel threads "
+        f"(an estimate, from {plan.probed:,} faults timed just now on this machine)"
+    )
+    write_line(
+        f"a stratified sample for ± {percent(plan.margin, 2)} at {percent(plan.confidence)} confidence: at most "
+        f"{plan.sample:,} faults, {seconds_text(plan.sample_seconds)}"
+    )
+    write_line(f"{'all faults' if plan.chosen == 'exhaustive' else 'the sample'}: {plan.why}")
+    write_line(f"edgeval inject-faults {run} {plan.options}".rstrip())
 
 
 def _write(record: InjectRecord) -> None:
     share = "every site" if record.exhaustive else f"a sample of {record.sites:,} sites"
     skipped = record.fingerprint.configuration["skip-pruned"]
     pruned = f"{record.pruned:,} bits of zero words {'left out' if skipped else 'among them'}"
+    # Shares of a stratified sample say how it was drawn, not how many faults are critical: the estimates do.
+    plain = record.estimate is None or record.estimate.design == "simple"
+    classes = [
+        f"{number:,} {name}" + (f" ({percent(number / record.faults)})" if plain else "")
+        for name, number in record.classes.items()
+    ]
     write_line(
-        f"{record.faults:,} faults ({record.fault}, {share}; {pruned}) on {record.samples:,} "
-        f"samples: "
-        + ", ".join(f"{count:,} {name} ({percent(count / record.faults)})" for name, count in record.classes.items())
+        f"{record.faults:,} faults ({record.fault}, {share}; {pruned}) on {record.samples:,} samples: "
+        + ", ".join(classes)
     )
     relative = "against labels" if record.label_relative else "against the fault-free answers"
     write_line(f"fault-free {metric_text(record.metric)}, {relative}; {_decision(record)}")
+    if record.estimate is not None:
+        write_estimate(record.estimate, record.metric)
+    _write_check(record.brute_force, "by brute force")
     if record.cross_check is not None:
-        check = record.cross_check
-        agreed = "all agree" if not check.mismatches else f"DISAGREE at {', '.join(check.mismatches[:5])}"
-        write_line(f"{check.faults:,} faults repeated in the {check.executor}: {check.words:,} output words, {agreed}")
+        _write_check(record.cross_check, f"in the {record.cross_check.executor}")
+    _write_damage(record)
+    if record.worst:
+        worst = record.worst[0]
+        words = "" if worst.golden_word is None else f"word {worst.golden_word} → {worst.faulty_word}, "
+        write_line(f"worst fault {worst.site}: {words}{metric_change_text(worst.metric_change, record.metric.unit)}")
+
+
+def _write_check(check: CrossCheckRow, how: str) -> None:
+    agreed = "all agree" if not check.mismatches else f"DISAGREE at {', '.join(check.mismatches[:5])}"
+    write_line(f"{check.faults:,} faults repeated {how}: {check.words:,} output words, {agreed}")
+
+
+def _write_damage(record: InjectRecord) -> None:
+    if not record.damage:
+        return
     unit = record.metric.unit
     write_table(
         ["tensor", "bit", "faults", "masked", "tolerable", "critical", "decisions", "mean change", "worst change"],
@@ -82,8 +135,8 @@ def _write(record: InjectRecord) -> None:
                 row.tensor,
                 str(row.bit),
                 f"{row.faults:,}",
-                percent(row.masked),
-                percent(row.tolerable),
+                "" if row.masked is None else percent(row.masked),
+                "" if row.tolerable is None else percent(row.tolerable),
                 percent(row.critical),
                 percent(row.mean_decisions_changed, 2),
                 metric_change_text(row.mean_metric_change, unit),
@@ -92,10 +145,6 @@ def _write(record: InjectRecord) -> None:
             for row in record.damage
         ],
     )
-    if record.worst:
-        worst = record.worst[0]
-        change = metric_change_text(worst.metric_change, unit)
-        write_line(f"worst fault {worst.site}: word {worst.golden_word} → {worst.faulty_word}, {change}")
 
 
 def _decision(record: InjectRecord) -> str:

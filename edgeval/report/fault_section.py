@@ -8,8 +8,9 @@ from math import prod
 import numpy as np
 
 from edgeval.records import CrossCheckRow, FaultRow, InjectRecord
+from edgeval.report.estimate_section import estimates
 from edgeval.report.fault_figures import damage_curve, fault_columns, shown_in_maps, weight_maps
-from edgeval.report.figures import CLASSES, Figure, class_bars, damage_maps
+from edgeval.report.figures import CLASSES, DECISION_CLASSES, Figure, class_bars, damage_maps, share_of
 from edgeval.report.markup import Child, Markup, code, definitions, element, join, table
 from edgeval.report.numbers import better, change, count, counted, percent, quantity, sentence, significant
 from edgeval.report.sections import section
@@ -37,32 +38,47 @@ def campaign(view: CampaignView, anchor: str, title: str, draw: Draw) -> Markup:
         title,
         element("p", _lead(record), class_="lead"),
         _class_strip(record),
+        _brute_force(record.brute_force),
         _cross_check(record.cross_check),
+        estimates(record.estimate, record.metric) if record.estimate else "",
         definitions(_facts(record), "facts"),
-        element("h4", "Where faults do damage"),
-        element("div", [draw(figure) for figure in damage_maps(record.damage, record.metric)], class_="grid"),
-        _damage_details(record),
-        element("h4", "Outcome classes by bit"),
-        element("p", _class_legend(record)),
-        element("div", [draw(figure) for figure in class_bars(record.damage)], class_="grid three"),
+        _by_place(record, draw) if record.damage else element("p", _class_legend(record)),
         _per_fault(view, draw),
         element("h4", "Worst faults"),
         _worst(record, view),
     )
 
 
+def _by_place(record: InjectRecord, draw: Draw) -> Markup:
+    return join(
+        element("h4", "Where faults do damage"),
+        element("div", [draw(figure) for figure in damage_maps(record.damage, record.metric)], class_="grid"),
+        _damage_details(record),
+        element("h4", "Outcome classes by bit"),
+        element("p", _class_legend(record)),
+        element("div", [draw(figure) for figure in class_bars(record.damage)], class_="grid three"),
+    )
+
+
 def _lead(record: InjectRecord) -> str:
-    scope = "every stored bit the filter left" if record.exhaustive else f"{count(record.sites)} sites, sampled"
+    judged = f"each judged on {counted(record.samples, 'sample')}"
+    if record.estimate is not None:
+        share = record.estimate.critical
+        return (
+            f"{counted(record.faults, 'fault')} ({record.fault}) drawn from {count(record.sites)}, {judged}: "
+            f"{percent(share.value)} of all are critical ({percent(share.low)} to {percent(share.high)} at "
+            f"{percent(record.estimate.confidence)} confidence)."
+        )
     critical = record.classes.get("critical", 0)
     return (
-        f"{counted(record.faults, 'fault')} ({record.fault}) in {scope}, each judged on "
-        f"{counted(record.samples, 'sample')}: {percent(critical / max(1, record.faults))} are critical."
+        f"{counted(record.faults, 'fault')} ({record.fault}), every one the filter left, {judged}: "
+        f"{percent(critical / max(1, record.faults))} are critical."
     )
 
 
 def _class_strip(record: InjectRecord) -> Markup:
     total = max(1, sum(record.classes.values()))
-    found = [(name, record.classes.get(name, 0)) for name in CLASSES]
+    found = [(name, record.classes[name]) for name in _classes(record)]
     bars = [element("span", class_=name, style=f"flex-grow:{number}") for name, number in found if number]
     names = [
         element("li", element("i", class_=name), element("b", name), f" {count(number)} ({percent(number / total)})")
@@ -80,22 +96,32 @@ def _class_legend(record: InjectRecord) -> Markup:
     decision = "the largest output is another one"
     if record.decision != "argmax":
         decision = f"an output moves by more than {quantity(record.tolerance, record.metric.unit)}"
-    return join(
-        element("b", "masked"),
-        ": every output word stays. ",
-        element("b", "tolerable"),
-        ": words change, decisions stay. ",
-        element("b", "critical"),
-        f": {decision}, in {needed}.",
-    )
+    meaning = {
+        "masked": ": every output word stays. ",
+        "tolerable": ": words change, decisions stay. ",
+        "kept": ": decisions stay. ",
+        "critical": f": {decision}, in {needed}.",
+    }
+    return join(*(part for name in _classes(record) for part in (element("b", name), meaning[name])))
+
+
+def _classes(record: InjectRecord) -> tuple[str, ...]:
+    return CLASSES if record.detail == "full" else DECISION_CLASSES
+
+
+def _brute_force(row: CrossCheckRow) -> Markup:
+    return _check(row, "by brute force, one run of the whole network each")
 
 
 def _cross_check(row: CrossCheckRow | None) -> Markup:
     if row is None:
         return element("p", "Not cross-checked on another executor.", class_="check")
-    other = EXECUTORS.get(row.executor, row.executor)
+    return _check(row, f"by brute force and on {EXECUTORS.get(row.executor, row.executor)}")
+
+
+def _check(row: CrossCheckRow, how: str) -> Markup:
     text = (
-        f"{counted(row.faults, 'fault')} repeated by brute force and on {other}: "
+        f"{counted(row.faults, 'fault')} repeated {how}: "
         f"{counted(len(row.mismatches), 'mismatch', 'mismatches')} over {counted(row.words, 'word')}."
     )
     sign = "✕" if row.mismatches else "✓"
@@ -113,7 +139,9 @@ def _facts(record: InjectRecord) -> list[tuple[Child, Child]]:
     return [
         ("Fault model", record.fault),
         ("Executor", EXECUTORS.get(record.executor, record.executor)),
-        ("Sites", f"{count(record.sites)}; {pruned}"),
+        ("Detail", "every outcome" if record.detail == "full" else "decisions only"),
+        ("Run on", _place(record)),
+        ("Faults to draw from", f"{count(record.sites)}; {pruned}"),
         ("Decision", record.decision + tolerance),
         (f"{metric.name}, fault-free", f"{quantity(metric.value, metric.unit)}, {better(metric.direction)}"),
         ("Metric against", relative),
@@ -123,16 +151,22 @@ def _facts(record: InjectRecord) -> list[tuple[Child, Child]]:
     ]
 
 
+def _place(record: InjectRecord) -> str:
+    threads = counted(record.kernel_threads, "kernel thread")
+    workers = f"{counted(record.workers, 'worker')}, " if record.workers else ""
+    return f"{record.run_on}: {workers}{threads} each"
+
+
 def _damage_details(record: InjectRecord) -> Markup:
     unit = record.metric.unit
-    header = ["Tensor", "Bit", "Faults", *(name.capitalize() for name in CLASSES)]
+    header = ["Tensor", "Bit", "Faults", *(name.capitalize() for name in _classes(record))]
     header += ["Mean decisions changed", "Mean change", "Worst change", "Worst site no."]
     rows = [
         [
             code(row.tensor),
             str(row.bit),
             count(row.faults),
-            *(percent(getattr(row, name)) for name in CLASSES),
+            *(percent(share_of(row, name)) for name in _classes(record)),
             percent(row.mean_decisions_changed),
             change(row.mean_metric_change, unit),
             change(row.worst_metric_change, unit),
@@ -173,8 +207,8 @@ def _worst(record: InjectRecord, view: CampaignView) -> Markup:
         [
             code(row.site),
             _position(row, view),
-            count(row.golden_word),
-            count(row.faulty_word),
+            "" if row.golden_word is None else count(row.golden_word),
+            "" if row.faulty_word is None else count(row.faulty_word),
             change(row.metric_change, metric.unit),
             f"{count(row.decisions_changed)} ({percent(row.decisions_changed / record.samples)})",
         ]
@@ -184,8 +218,8 @@ def _worst(record: InjectRecord, view: CampaignView) -> Markup:
 
 
 def _position(row: FaultRow, view: CampaignView) -> str:
-    tensor, index, _ = row.site.rsplit(":", 2)
-    shape = view.shapes.get(tensor)
-    if not shape or not 0 <= int(index) < prod(shape):
+    tensor, _, place = row.site.partition(":")
+    index, shape = place.partition(":")[0], view.shapes.get(tensor)
+    if not shape or not index.isdecimal() or not 0 <= int(index) < prod(shape):
         return ""
     return f"[{', '.join(str(int(axis)) for axis in np.unravel_index(int(index), shape))}]"

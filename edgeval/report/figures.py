@@ -24,6 +24,7 @@ NUMBER = ",.3~g"
 """How d3 writes shares and other numbers."""
 
 CLASSES = ("masked", "tolerable", "critical")
+DECISION_CLASSES = ("kept", "critical")
 _PATTERNS = {"critical": {"shape": "/", "fillmode": "overlay", "fgcolor": "--pattern", "size": 7, "solidity": 0.2}}
 """Critical is hatched, not only coloured."""
 
@@ -91,6 +92,7 @@ def damage_maps(damage: Sequence[DamageRow], metric: MetricValue) -> tuple[Figur
 def class_bars(damage: Sequence[DamageRow]) -> list[Figure]:
     """One figure a tensor: shares of masked, tolerable and critical faults at each bit."""
     figures = []
+    classes = classes_of(damage)
     for tensor in dict.fromkeys(row.tensor for row in damage):
         rows = [row for row in damage if row.tensor == tensor]
         bits = [row.bit for row in rows]
@@ -99,11 +101,11 @@ def class_bars(damage: Sequence[DamageRow]) -> list[Figure]:
                 "type": "bar",
                 "name": name,
                 "x": bits,
-                "y": [getattr(row, name) for row in rows],
+                "y": [share_of(row, name) for row in rows],
                 "marker": {"color": f"--{name}", "pattern": _PATTERNS.get(name, {})},
                 "hovertemplate": f"bit %{{x}}: %{{y:.1%}} {name}<extra></extra>",
             }
-            for name in reversed(CLASSES)  # critical stands on the axis, where its share can be read off
+            for name in reversed(classes)  # critical stands on the axis, where its share can be read off
         ]
         layout = {
             "barmode": "stack",
@@ -116,6 +118,16 @@ def class_bars(damage: Sequence[DamageRow]) -> list[Figure]:
         faults = counted(sum(row.faults for row in rows), "fault")
         figures.append(Figure(title=f"{tensor}, {faults}", traces=traces, layout=layout, columns=columns, height=210))
     return figures
+
+
+def classes_of(damage: Sequence[DamageRow]) -> tuple[str, ...]:
+    """Classes that a campaign tells apart: where only decisions are known, masked and tolerable are both kept."""
+    return DECISION_CLASSES if any(row.masked is None for row in damage) else CLASSES
+
+
+def share_of(row: DamageRow, name: str) -> float:
+    """Share of a row's faults that are of a class."""
+    return 1 - row.critical if name == "kept" else float(getattr(row, name))
 
 
 def _layer_bit(damage: Sequence[DamageRow], values: Sequence[float]) -> Trace:

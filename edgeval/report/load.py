@@ -63,8 +63,8 @@ def _campaign(run: Path, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> C
 
 
 def _outcomes(folder: Path, faults: int) -> pa.Table | None:
-    """The per-fault table of a campaign; ``None`` where its parts were not kept."""
-    parts = sorted(folder.glob("part-*.parquet"))
+    """The per-fault table of a campaign; ``None`` where its tables were not kept."""
+    parts = sorted(folder.glob("*.parquet"))
     if not parts:
         return None
     try:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from edgeval.records import ErrorStatistics, MetricValue, to_json
+from fault_injection.estimates import Estimate
 
 
 def write_json(record: msgspec.Struct) -> None:
@@ -77,6 +78,35 @@ def metric_change_text(change: float, unit: str) -> str:
     value, name = (100 * change, "points") if unit == "fraction" else (change, unit)
     sign = "" if value == 0 else "−" if value < 0 else "+"
     return f"{sign}{abs(value):.3g} {name}"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time as people read it.
+
+    Example:
+        >>> seconds_text(0.253), seconds_text(75.0), seconds_text(7500.0)
+        ('0.25 s', '75 s', '2 h 5 min')
+    """
+    if seconds < 600:
+        return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def write_estimate(estimate: Estimate, metric: MetricValue) -> None:
+    """Print what a sample of the faults says about all of them."""
+    shares = {"critical faults": estimate.critical, "decisions changed": estimate.decisions_changed}
+    for name, figure in shares.items():
+        low, high = percent(figure.low, 2), percent(figure.high, 2)
+        write_line(f"estimated {name} of all {estimate.population:,}: {percent(figure.value, 2)} ({low} to {high})")
+    moved = estimate.metric_change
+    low, value, high = (metric_change_text(v, metric.unit) for v in (moved.low, moved.value, moved.high))
+    write_line(f"estimated mean change of {metric.name}: {value} ({low} to {high})")
+    if estimate.critical.value == 0:
+        from fault_injection.statistics import rule_of_three  # brings scipy, which no other command needs to wait for
+
+        bound = rule_of_three(estimate.judged, estimate.confidence)
+        write_line(f"no critical fault among {estimate.judged:,}: at most about {percent(bound, 2)} (rule of three)")
 
 
 def _write(text: str) -> None:

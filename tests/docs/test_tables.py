@@ -22,11 +22,15 @@ from edgeval.evaluation import Decision
 from edgeval.metrics import METRICS
 from edgeval.targets import TARGETS
 from fault_injection.campaign import EXECUTOR_SHARD_FAULTS, SHARD_FAULTS, Campaign
+from fault_injection.crosscheck import CHECKED_FAULTS, CHECKED_MACS, LEAST_CHECKED_FAULTS
 from fault_injection.damage import DamageRow
+from fault_injection.estimates import Estimate, Stratum
+from fault_injection.fault_list import StoredBits
 from fault_injection.faults import FAULT_MODELS
 from fault_injection.golden import golden_run
 from fault_injection.outcomes import Judge
 from fault_injection.sites import all_sites
+from fault_injection.statistics import sample_size
 from hls import engine, environment, errors, intervals
 from hls.csim import bridge
 from hls.emulator import manifest as package_manifest
@@ -64,8 +68,8 @@ def outcome_table() -> pa.Table:
         per_sample=metric.per_sample,
         finish=metric.finish,
     )
-    sites = all_sites(graph).take(slice(0, 3))
-    return Campaign(judge=judge, sites=sites, model="flip").outcomes(sites)
+    faults = StoredBits(sites=all_sites(graph).take(slice(0, 3)), model="flip")
+    return Campaign(judge=judge, faults=faults).outcomes(faults)
 
 
 # The integer network.
@@ -229,9 +233,27 @@ def test_every_field_of_the_damage_summary_has_its_row() -> None:
     assert column(table(FAULTS, "field", "meaning"), "field") == list(DamageRow.__struct_fields__)
 
 
+def test_every_field_of_an_estimate_has_its_row() -> None:
+    rows = table(FAULTS, "estimate", "meaning")
+    assert column(rows, "estimate") == list(Estimate.__struct_fields__)
+    assert column(table(FAULTS, "stratum", "meaning"), "stratum") == list(Stratum.__struct_fields__)
+
+
+def test_the_sample_sizes_on_the_page_are_those_of_the_code() -> None:
+    for row in table(FAULTS, "faults in all", "95 %", "99 %"):
+        population = int(row["faults in all"].replace(",", ""))
+        for confidence in (0.95, 0.99):
+            assert int(row[f"{confidence:.0%}".replace("%", " %")].replace(",", "")) == sample_size(
+                population, 0.01, confidence
+            )
+
+
 def test_the_sizes_that_pages_name_are_those_of_the_code() -> None:
     faults, project = FAULTS.read_text(encoding="utf-8"), (DOCS / "hls4ml.md").read_text(encoding="utf-8")
     assert f"{SHARD_FAULTS:,} faults on the exact engine, {EXECUTOR_SHARD_FAULTS} on the C-simulation" in faults
+    assert f"about {CHECKED_FAULTS} faults" in faults
+    assert f"{CHECKED_MACS:.0e}".replace("e+", " × 10^") in faults
+    assert f"never fewer than {LEAST_CHECKED_FAULTS}" in faults
     mebibytes, per_product = bridge._STACK_BASE_BYTES >> 20, bridge._STACK_PER_PRODUCT_BYTES
     assert f"{mebibytes} MiB and {per_product} bytes a product" in project
     assert f"words of more than {bridge._WIDEST_TAP_BITS} bits" in project

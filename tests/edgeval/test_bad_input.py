@@ -14,6 +14,9 @@ from onnx import TensorProto, helper
 from support.networks import Mlp
 
 from edgeval.cli import run as edgeval
+from edgeval.run_directory import RunDirectory
+from fault_injection.fault_list import FaultList, StoredBits
+from fault_injection.sites import all_sites
 from hls.csim import build_csim
 from hls.hls4ml_flow.manifest import load_manifest
 
@@ -224,22 +227,26 @@ def test_an_interrupted_campaign_goes_on_where_it_stopped(
     import fault_injection.campaign as campaign
 
     monkeypatch.setattr(campaign, "SHARD_FAULTS", 100)
+    monkeypatch.setattr(campaign, "SMALLEST_SHARD_FAULTS", 100)
     judged = campaign.Campaign.outcomes
     calls: list[int] = []
 
-    def stops_at_the_third(self: campaign.Campaign, sites: object) -> object:
+    def stops_at_the_third(self: campaign.Campaign, faults: FaultList, threads: int) -> object:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return judged(self, sites)  # type: ignore[arg-type]
+        return judged(self, faults, threads)
 
     monkeypatch.setattr(campaign.Campaign, "outcomes", stops_at_the_third)
     assert edgeval(["inject-faults", str(run)]) == 130
-    assert len(list(run.glob("outcomes/*/part-*.parquet"))) == 2
+    assert len(list(run.glob("outcomes/*/_parts/part-*.parquet"))) == 2
     assert not list(run.glob("records/inject-faults-*.json"))
     assert edgeval(["inject-faults", str(run)]) == 0
-    parts = len(list(run.glob("outcomes/*/part-*.parquet")))
-    assert len(calls) == parts + 1  # the interrupted one was asked for twice, the first two only once
+    (folder,) = run.glob("outcomes/*")
+    assert sorted(path.name for path in folder.iterdir()) == ["_fingerprint.json", "_lock", "outcomes.parquet"]
+    graph = RunDirectory(run).network()
+    shards = campaign.shards_of(StoredBits(sites=all_sites(graph), model="flip"), graph)
+    assert len(calls) == len(shards) + 1  # the interrupted one was asked for twice, the first two only once
 
 
 def test_a_run_is_never_overwritten_by_another_graph(

@@ -5,6 +5,7 @@ import pytest
 from support.campaigns import campaign_of
 from support.networks import Mlp
 
+from fault_injection.campaign import decisions_only
 from fault_injection.summary import damage_table
 
 ROWS = [
@@ -60,7 +61,20 @@ def test_the_worst_is_worst_in_the_direction_of_the_metric(higher_is_better: boo
 
 def test_a_whole_campaign_is_all_there() -> None:
     campaign = campaign_of(Mlp(widths=(4, 3, 2)))
-    table = damage_table(campaign.outcomes(campaign.sites), samples=12, higher_is_better=True)
-    assert sum(row.faults for row in table) == len(campaign.sites)
+    table = damage_table(campaign.outcomes(campaign.faults), samples=12, higher_is_better=True)
+    assert sum(row.faults for row in table) == len(campaign.faults)
     assert [row.tensor for row in table if row.bit == 0] == list(campaign.golden.graph.tensors)
     assert all(row.masked + row.tolerable + row.critical == pytest.approx(1) for row in table)
+
+
+def test_where_only_decisions_are_known_masked_and_tolerable_are_not() -> None:
+    campaign = campaign_of(Mlp(widths=(4, 3, 2)))
+    full = campaign.outcomes(campaign.faults)
+    table = damage_table(decisions_only(full), samples=12, higher_is_better=True)
+    assert {(row.masked, row.tolerable) for row in table} == {(None, None)}
+    known = damage_table(full, samples=12, higher_is_better=True)
+    assert [(row.critical, row.worst_site) for row in table] == [(row.critical, row.worst_site) for row in known]
+
+
+def test_faults_without_a_tensor_and_bit_have_no_table() -> None:
+    assert damage_table(outcomes().drop_columns(["tensor"]), samples=10, higher_is_better=True) == ()

@@ -6,6 +6,7 @@ import numpy as np
 from support.networks import Mlp
 
 from fault_injection.campaign import Campaign
+from fault_injection.fault_list import StoredBits
 from fault_injection.faults import FaultModel
 from fault_injection.golden import Golden, golden_run
 from fault_injection.outcomes import Decision, Judge
@@ -36,4 +37,5 @@ def classification(golden: Golden, *, critical_share: float = 0.0) -> Judge:
 
 def campaign_of(recipe: Mlp, model: FaultModel = "flip", samples: int = 12) -> Campaign:
     golden = golden_of(recipe, samples)
-    return Campaign(judge=classification(golden), sites=all_sites(golden.graph), model=model)
+    faults = StoredBits(sites=all_sites(golden.graph), model=model)
+    return Campaign(judge=classification(golden), faults=faults)

@@ -109,6 +109,10 @@ def inject_record(outcomes: pa.Table) -> InjectRecord:
         outcomes="outcomes/0123456789abcdef",
         fault="flip",
         executor="exact",
+        detail="full",
+        run_on="local workers",
+        workers=2,
+        kernel_threads=1,
         faults=outcomes.num_rows,
         sites=outcomes.num_rows,
         pruned=outcomes.num_rows // 3,
@@ -131,6 +135,8 @@ def inject_record(outcomes: pa.Table) -> InjectRecord:
             )
             for row in outcomes.take(worst).to_pylist()
         ),
+        estimate=None,
+        brute_force=CrossCheckRow(executor="exact engine", faults=100, words=360_000, mismatches=()),
         cross_check=CrossCheckRow(executor="csim", faults=1000, words=3_600_000, mismatches=()),
         seconds=12.3,
     )

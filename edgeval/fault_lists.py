@@ -1,0 +1,58 @@
+"""Which faults the options ask for: one builder a kind of fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeval.fault_options import FaultOptions
+from fault_injection.fault_list import FaultList, StoredBits
+from fault_injection.faults import require_model
+from fault_injection.sites import pruned_count, select_sites
+from hls.graph import IntegerGraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """Faults that could be judged.
+
+    Attributes:
+        faults: All that the filters leave.
+        pruned: Stored bits in zero words among those that tensors and bits select, whether skipped or not.
+    """
+
+    faults: FaultList
+    pruned: int
+
+
+Builder = Callable[[IntegerGraph, FaultOptions], Population]
+
+
+def stored_bits(graph: IntegerGraph, options: FaultOptions) -> Population:
+    """Single bits of stored words."""
+    filtered = select_sites(graph, tensors=options.tensors, bits=options.bits)
+    selected = select_sites(graph, tensors=options.tensors, bits=options.bits, skip_pruned=options.skip_pruned)
+    faults = StoredBits(sites=selected, model=require_model(options.fault))
+    return Population(faults=faults, pruned=pruned_count(graph, filtered))
+
+
+FAULT_LISTS: dict[str, Builder] = {"flip": stored_bits, "stuck0": stored_bits, "stuck1": stored_bits}
+"""By the name that ``--fault`` takes."""
+
+
+def population_of(graph: IntegerGraph, options: FaultOptions) -> Population:
+    """The faults that the options select.
+
+    Raises:
+        UsageError: a filter that selects nothing.
+    """
+    return FAULT_LISTS[options.fault](graph, options)
+
+
+def drawn(faults: FaultList, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a random sample without repeats, each fault with the same chance, in campaign order."""
+    if count >= len(faults):
+        return np.arange(len(faults))
+    return np.sort(rng.choice(len(faults), count, replace=False))
