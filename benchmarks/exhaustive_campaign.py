@@ -27,10 +27,12 @@ import torch
 from edgeval.evaluation import evaluation
 from edgeval.export import load_quantized_model, model_outputs
 from edgeval.run_directory import RunDirectory
-from fault_injection.campaign import Campaign, cross_check, faulty_output, run_campaign
+from fault_injection.campaign import Campaign, run_campaign
+from fault_injection.crosscheck import cross_check
+from fault_injection.fault_list import StoredBits
 from fault_injection.golden import golden_run
 from fault_injection.outcomes import Judge
-from fault_injection.sites import all_sites, sample_sites
+from fault_injection.sites import all_sites
 from hls.engine import ExactEngine
 
 REPEATS = 3
@@ -64,17 +66,18 @@ def measure(path: Path, faults: int, seed: int) -> None:
         per_sample=judged_by.metric.per_sample,
         finish=judged_by.metric.finish,
     )
-    sites = all_sites(graph)
-    campaign = Campaign(judge=judge, sites=sites, model="flip")
-    chosen = sample_sites(sites, faults, np.random.default_rng(seed))
+    sites = StoredBits(sites=all_sites(graph), model="flip")
+    campaign = Campaign(judge=judge, faults=sites)
+    rows = np.random.default_rng(seed).choice(len(sites), min(faults, len(sites)), replace=False)
+    chosen = sites.take(np.sort(rows))
     engine, model = ExactEngine(graph), load_quantized_model(run, record)
 
     cached = median_seconds(lambda: exhaustive(campaign)) / len(sites)
     brute = median_seconds(
-        lambda: [faulty_output(engine, judge.golden, chosen, row, "flip") for row in range(len(chosen))]
+        lambda: [chosen.faulty_output(engine, judge.golden, row) for row in range(len(chosen))]
     ) / len(chosen)
     forward = median_seconds(lambda: model_outputs(model, samples.inputs), repeats=25)
-    check = cross_check(campaign, engine, faults, np.random.default_rng(seed))
+    check = cross_check(campaign, campaign.outcomes(sites), faults, np.random.default_rng(seed))
 
     print(f"\n{path}: {len(sites):,} stored bits, {len(samples.inputs)} samples")
     print(f"  cached exact path, every bit      {cached * 1e6:10.1f} µs a fault   {cached * len(sites):8.1f} s in all")
