@@ -22,9 +22,10 @@ from edgeval.records import CrossCheckRow, FaultRow, Fingerprint, InjectRecord, 
 from edgeval.run_directory import RunDirectory
 from fault_injection.campaign import Campaign, run_campaign
 from fault_injection.crosscheck import CrossCheck, checked_faults, cross_check
-from fault_injection.estimates import Estimate
+from fault_injection.estimates import Estimate, Estimated
 from fault_injection.estimation import simple_estimate, stratified_estimate
 from fault_injection.fault_list import FaultList
+from fault_injection.statistics import quantile, with_other_samples
 from fault_injection.stratified import StratifiedSample, run_sampled, strata_of
 from fault_injection.summary import damage_table
 from hls.csim import CSimulation, build_csim, open_csim
@@ -87,8 +88,9 @@ def inject_run(run: RunDirectory, options: FaultOptions, inputs: Path | None = N
         classes=_classes(outcomes, CLASSES[options.detail]),
         damage=damage_table(outcomes, samples=samples, higher_is_better=higher),
         worst=_worst(outcomes, faults, higher_is_better=higher),
+        decisions_changed=_decisions_changed(outcomes, samples, estimate, brute.changed, options.confidence),
         estimate=estimate,
-        brute_force=brute,
+        brute_force=_row("exact engine", brute),
         cross_check=check,
         seconds=time.monotonic() - started,
     )
@@ -134,12 +136,12 @@ def _csim(setup: CampaignSetup, workers: int | None) -> Iterator[CSimulation]:
         yield csim
 
 
-def _brute_force(campaign: Campaign, outcomes: pa.Table, options: FaultOptions) -> CrossCheckRow:
+def _brute_force(campaign: Campaign, outcomes: pa.Table, options: FaultOptions) -> CrossCheck:
     golden = campaign.golden
     count = options.cross_check or checked_faults(golden.graph, golden.samples, len(campaign.faults))
     rng = np.random.default_rng([options.seed, 1])
     with progress("cross-check by brute force") as advance:
-        return _row("exact engine", cross_check(campaign, outcomes, count, rng, advance))
+        return cross_check(campaign, outcomes, count, rng, advance)
 
 
 def _verify(
@@ -154,6 +156,21 @@ def _verify(
 
 def _row(executor: str, check: CrossCheck) -> CrossCheckRow:
     return CrossCheckRow(executor=executor, faults=check.faults, words=check.words, mismatches=check.mismatches)
+
+
+def _decisions_changed(
+    outcomes: pa.Table, samples: int, estimate: Estimate | None, changed: np.ndarray, confidence: float
+) -> Estimated:
+    """The mean over all faults; the faults run by brute force tell how much it hangs on the samples."""
+    mean, variance = float(outcomes["decisions_changed"].to_numpy().mean() / samples), 0.0
+    if estimate is not None:
+        mean = estimate.decisions_changed.value
+        width = estimate.decisions_changed.high - estimate.decisions_changed.low
+        variance = (width / (2 * quantile(confidence))) ** 2
+    if samples < 2:
+        return Estimated(value=mean, low=0.0, high=1.0)
+    interval = with_other_samples(mean, changed, confidence, variance)
+    return Estimated(value=mean, low=interval.low, high=interval.high)
 
 
 def _require_same_campaign(run: RunDirectory, name: str, fingerprint: Fingerprint) -> None:

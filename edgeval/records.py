@@ -23,7 +23,7 @@ from edgeval.run_record import (
     Standardisation,
 )  # fmt: skip
 from fault_injection.damage import DamageRow
-from fault_injection.estimates import Estimate
+from fault_injection.estimates import Estimate, Estimated
 from hls.errors import EdgevalError, RunDirectoryError
 from hls.files import atomic_write
 
@@ -266,6 +266,8 @@ class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/2"):
         classes: Judged faults by their own class: masked, tolerable, critical; in ``decisions`` detail kept, critical.
         label_relative: Whether metric and right/wrong counts are against labels; else against fault-free answers.
         worst: The most harmful faults, worst first.
+        decisions_changed: Mean share of samples whose decision a fault changes, over all faults; with an interval for
+            another evaluation set from the same source and, for a sample of the faults, for other faults.
         estimate: What a sample says about all ``sites``; ``None`` where all were judged.
         brute_force: Faults that every campaign repeats, each by a run of its own, and compares with its table.
         cross_check: Faults repeated in the C-simulation, too; ``None`` where that was not asked for.
@@ -292,6 +294,7 @@ class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/2"):
     classes: dict[str, int]
     damage: tuple[DamageRow, ...]
     worst: tuple[FaultRow, ...]
+    decisions_changed: Estimated
     estimate: Estimate | None
     brute_force: CrossCheckRow
     cross_check: CrossCheckRow | None

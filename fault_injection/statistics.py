@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import special, stats
+from scipy import special  # scipy.stats would take a second to load
 
 from hls.errors import UsageError
 
 Counts = Int[np.ndarray, " strata"]
+
+_DRAWS = 1 << 20  # of the bootstrap at once: some megabytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +123,10 @@ def clopper_pearson(hits: int, number: int, confidence: float = 0.95) -> Interva
         number: 1 or more.
         confidence: Of the interval.
     """
-    interval = stats.binomtest(hits, number).proportion_ci(confidence, method="exact")
-    return Interval(low=float(interval.low), high=float(interval.high))
+    tail = (1 - confidence) / 2
+    low = float(special.betaincinv(hits, number - hits + 1, tail)) if hits else 0.0
+    high = float(special.betaincinv(hits + 1, number - hits, 1 - tail)) if hits < number else 1.0
+    return Interval(low=low, high=high)
 
 
 def rule_of_three(number: int, confidence: float = 0.95) -> float:
@@ -282,33 +286,29 @@ def bootstrap_mean(
         means += population / total * mean
         if number < 2 or number >= population:
             continue
-        picked = np.array([drawn[rng.integers(0, number, number - 1)].mean() for _ in range(resamples)])
+        rows = max(1, _DRAWS // number)
+        blocks = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+        picked = np.concatenate([drawn[rng.integers(0, number, (block, number - 1))].mean(axis=1) for block in blocks])
         means += population / total * np.sqrt(1 - number / population) * (picked - mean)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(low=float(low), high=float(high))
 
 
-def both_levels(
-    changed: Bool[np.ndarray, "faults samples"], population: int, confidence: float = 0.95
-) -> tuple[float, Interval]:
-    """Mean share of decisions changed, where faults and samples are both drawn: every fault meets every sample.
+def with_other_samples(
+    mean: float, changed: Bool[np.ndarray, "faults samples"], confidence: float = 0.95, faults_variance: float = 0.0
+) -> Interval:
+    """Interval of the mean share of decisions changed, were the evaluation set drawn anew from where it came.
 
-    The variance is that of the fault means plus that of the sample means (two crossed ways of sampling: A. B. Owen,
-    "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007); counting what both share twice makes it
-    slightly too long rather than too short.
+    Every fault meets every sample, so these are two crossed ways of sampling, and the variance is that of the faults
+    plus that of the sample means (A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007).
+    What a few faults say about the variance among samples is an upper bound: their own noise is in it.
 
     Args:
-        changed: Which decisions changed; two or more rows and columns.
-        population: Faults there are; the samples are taken to be drawn from ever so many.
+        mean: Over all faults and samples.
+        changed: Which decisions some of the faults changed; at least one fault and two samples.
         confidence: Of the interval.
-
-    Returns:
-        The mean and its interval.
+        faults_variance: Of the mean, where the faults are a sample, too.
     """
-    faults, samples = changed.shape
-    mean = float(changed.mean())
-    by_fault = float(changed.mean(axis=1).var(ddof=1)) / faults * (1 - faults / population)
-    by_sample = float(changed.mean(axis=0).var(ddof=1)) / samples
-    variance = by_fault + by_sample
-    number = mean * (1 - mean) / variance if variance > 0 else float(faults)
-    return mean, wilson(mean, number, confidence)
+    samples = changed.shape[1]
+    variance = faults_variance + float(changed.mean(axis=0).var(ddof=1)) / samples
+    return wilson(mean, mean * (1 - mean) / variance if variance > 0 and 0 < mean < 1 else samples, confidence)

@@ -107,6 +107,11 @@ def _write(record: InjectRecord) -> None:
     )
     relative = "against labels" if record.label_relative else "against the fault-free answers"
     write_line(f"fault-free {metric_text(record.metric)}, {relative}; {_decision(record)}")
+    mean = record.decisions_changed
+    write_line(
+        f"a fault changes {percent(mean.value, 3)} of the decisions on average; with other samples "
+        f"{percent(mean.low, 3)} to {percent(mean.high, 3)}"
+    )
     if record.estimate is not None:
         write_estimate(record.estimate, record.metric)
     _write_check(record.brute_force, "by brute force")

@@ -145,10 +145,20 @@ def _facts(record: InjectRecord) -> list[tuple[Child, Child]]:
         ("Decision", record.decision + tolerance),
         (f"{metric.name}, fault-free", f"{quantity(metric.value, metric.unit)}, {better(metric.direction)}"),
         ("Metric against", relative),
+        ("Decisions changed by a fault, mean", _decisions_changed(record)),
         # No rate: the time holds the cross-check too, and a resumed campaign computes only what was missing.
         ("Time of the command", f"{significant(record.seconds, 3)} s"),
         ("Per-fault tables", code(record.outcomes)),
     ]
+
+
+def _decisions_changed(record: InjectRecord) -> str:
+    mean = record.decisions_changed
+    return f"{quantity(mean.value, 'fraction')}; with other samples {_share(mean.low)} to {_share(mean.high)}"
+
+
+def _share(value: float) -> str:
+    return quantity(value, "fraction")
 
 
 def _place(record: InjectRecord) -> str:

@@ -9,12 +9,12 @@ from fault_injection.statistics import (
     StratifiedShare,
     allocate,
     bootstrap_mean,
-    both_levels,
     clopper_pearson,
     rule_of_three,
     sample_size,
     wilson,
     wilson_of,
+    with_other_samples,
 )
 from hls.errors import UsageError
 
@@ -212,24 +212,26 @@ def test_the_bootstrap_of_a_whole_population_is_its_mean() -> None:
     assert (found.low, found.high) == pytest.approx((2.5, 2.5))
 
 
-def test_an_interval_of_both_levels_covers_other_faults_and_other_samples() -> None:
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_an_interval_with_other_samples_covers_them(exhaustive: bool) -> None:
     rng = np.random.default_rng(6)
-    faults, samples = rng.beta(0.3, 3, 4000), rng.beta(1, 2, 4000)
+    faults, samples = rng.beta(0.3, 3, 400), rng.beta(1, 2, 4000)
     true = float(np.outer(faults, samples).mean())
     covered, faults_only = [], []
-    for _ in range(300):
-        chance = np.outer(rng.choice(faults, 80), rng.choice(samples, 60))
+    for _ in range(200):
+        judged = faults if exhaustive else rng.choice(faults, 80)
+        chance = np.outer(judged, rng.choice(samples, 60))
         changed = rng.random(chance.shape) < chance
-        mean, both = both_levels(changed, population=4000)
-        assert mean == changed.mean()
-        covered.append(both.low <= true <= both.high)
-        spread = 1.96 * changed.mean(axis=1).std() / np.sqrt(80)
-        faults_only.append(abs(mean - true) <= spread)
+        share = changed.mean(axis=1)
+        mean, variance = float(share.mean()), 0.0 if exhaustive else float(share.var(ddof=1)) / 80
+        interval = with_other_samples(mean, changed[:100], faults_variance=variance)
+        covered.append(interval.low <= true <= interval.high)
+        faults_only.append(abs(mean - true) <= 1.96 * np.sqrt(variance))
     assert 0.92 <= np.mean(covered) <= 0.99
     assert np.mean(faults_only) < np.mean(covered)
 
 
-def test_where_no_decision_changes_both_levels_leave_room_above_zero() -> None:
-    mean, interval = both_levels(np.zeros((50, 20), bool), population=1000)
-    assert (mean, interval.low) == (0.0, 0.0)
+def test_where_no_decision_changes_other_samples_leave_room_above_zero() -> None:
+    interval = with_other_samples(0.0, np.zeros((50, 20), bool))
+    assert interval.low == 0.0
     assert interval.high > 0.05

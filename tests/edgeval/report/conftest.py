@@ -27,6 +27,7 @@ from edgeval.records import (
     RunRecord,
 )
 from edgeval.report.view import CampaignView, RunView
+from fault_injection.estimates import Estimated
 from fault_injection.summary import damage_table
 
 SAMPLES = 360
@@ -135,6 +136,7 @@ def inject_record(outcomes: pa.Table) -> InjectRecord:
             )
             for row in outcomes.take(worst).to_pylist()
         ),
+        decisions_changed=Estimated(value=0.031, low=0.024, high=0.04),
         estimate=None,
         brute_force=CrossCheckRow(executor="exact engine", faults=100, words=360_000, mismatches=()),
         cross_check=CrossCheckRow(executor="csim", faults=1000, words=3_600_000, mismatches=()),
