@@ -20,6 +20,7 @@ from fault_injection.dense_chain import DenseChain, pairs_of
 from fault_injection.effects import executor_words_at
 from fault_injection.kernel_library import Decisions, Inputs, Layer, Neuron, Visits, kernels, pointer
 from fault_injection.outcomes import Judge, Tally
+from hls.formats import Words
 from hls.graph import StoredTensor
 from hls.nodes import tensors_of
 
@@ -62,7 +63,7 @@ class Collapse:
     def __init__(self, judge: Judge, chain: DenseChain) -> None:
         self.judge, self.chain = judge, chain
         self._kernels = kernels()
-        self._inputs, self._kept = _inputs(judge.golden.words[chain.node.input])
+        self._inputs, self._kept, self._largest_input = _inputs(judge.golden.words[chain.node.input])
         self._own = chain.own.struct()
         self._layers = (Layer * max(1, len(chain.layers)))(*(layer.struct() for layer in chain.layers))
         self._output = np.ascontiguousarray(judge.golden.output, np.int32)
@@ -194,10 +195,9 @@ class Collapse:
         """Words a neuron can take, or changes of its sum where no activation bounds them."""
         if self.chain.own.kind != "none":
             return self.chain.own.high - self.chain.own.low + 1
-        largest = max(1, int(self._kept[-1].max()))
         weights = max(struct.log2_steps[: struct.bits], default=0)
         bias = max(struct.bias_log2_steps[: struct.bias_bits], default=0)
-        return 2 * int(max(largest << weights, 1 << bias)) + 1
+        return 2 * max(self._largest_input << int(weights), 1 << int(bias)) + 1
 
     def _neuron(self, neuron: NeuronFaults) -> tuple[np.ndarray, Neuron, list[np.ndarray]]:
         """Number of each fault in the kernel's order, the neuron for the kernels, and the arrays that it points to."""
@@ -260,6 +260,22 @@ class Collapse:
         return self._decisions
 
 
+def single_steps(
+    tensor: StoredTensor, index: Int[np.ndarray, " faults"], before: Words, after: Words
+) -> Bool[np.ndarray, " faults"]:
+    """Which faults the kernels take: executor words moved by a power of two, each word by each at most once.
+
+    A flip of one bit always is one; a word that is replaced (zeroed, hit by several flips) may not be.
+    """
+    size = np.abs(executor_words_at(tensor, index, after) - executor_words_at(tensor, index, before))
+    key = index * 64 + _log2(size)
+    alone = np.ones(len(index), bool)
+    if (np.diff(key) <= 0).any():  # not in campaign order: look for pairs
+        alone[:] = False
+        alone[np.unique(key, return_index=True)[1]] = True
+    return np.asarray(((size & (size - 1)) == 0) & (alone | (size == 0)))
+
+
 def neuron_faults(
     channel: int, tensors: Sequence[tuple[StoredTensor, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 ) -> NeuronFaults:
@@ -294,7 +310,7 @@ def _log2(delta: Int[np.ndarray, " faults"]) -> Int[np.ndarray, " faults"]:
     return np.asarray(np.frexp(np.abs(delta).astype(np.float64))[1] - 1, np.int64)
 
 
-def _inputs(words: np.ndarray) -> tuple[Inputs, list[np.ndarray]]:
+def _inputs(words: np.ndarray) -> tuple[Inputs, list[np.ndarray], int]:
     samples, inputs = words.shape
     stride = -(-inputs // 64) * 64
     kind = np.uint8 if np.abs(words.astype(np.int64)).max(initial=0) <= np.iinfo(np.uint8).max else np.uint16
@@ -312,7 +328,7 @@ def _inputs(words: np.ndarray) -> tuple[Inputs, list[np.ndarray]]:
         negative=negative,
         largest=pointer(largest),
     )
-    return struct, [parts, largest]
+    return struct, [parts, largest], max(1, int(largest.max()))
 
 
 def _against(rows: np.ndarray, best: int, classes: int) -> np.ndarray:

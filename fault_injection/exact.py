@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
-from fault_injection.collapse import Collapse, NeuronFaults, neuron_faults
+from fault_injection.collapse import Collapse, NeuronFaults, neuron_faults, single_steps
 from fault_injection.dense_chain import dense_chain
 from fault_injection.effects import channel_of
 from fault_injection.outcomes import Judge
@@ -51,25 +51,48 @@ def judge_stored_bits(
         ToolError: a network that the compiled kernels take, and no compiler for them.
     """
     graph, before, after = judge.golden.graph, *words
-    owner = _owners(graph, sites)
     parts: list[pa.Table] = []
     order: list[np.ndarray] = []
-    for position in np.unique(owner):
-        rows = np.flatnonzero(owner == position)
-        node, chosen = graph.nodes[position], sites.take(rows)
-        collapse = collapse_of(judge, node)
-        if collapse is None:
-            table = judge.judge(propagate(judge.golden, chosen, before[rows], after[rows]), len(rows))
+    for node, rows in _by_way(judge, sites, words):
+        chosen, part = sites.take(rows), (before[rows], after[rows])
+        collapse = None if node is None else collapse_of(judge, node)
+        if node is None or collapse is None:
+            table = judge.judge(propagate(judge.golden, chosen, *part), len(rows))
         else:
-            neurons = _neurons(graph, node, chosen, (before[rows], after[rows]))
+            neurons = _neurons(graph, node, chosen, part)
             counts_decisions = detail == "decisions" and collapse.decides()
             count = collapse.count_decisions if counts_decisions else collapse.count_values
             table = judge.table(count(neurons, len(rows), threads))
         parts.append(_only_decisions(table) if detail == "decisions" and table["masked"].null_count == 0 else table)
         order.append(rows)
+    if not parts:
+        return judge.judge(propagate(judge.golden, sites, *words), 0)
     place = np.concatenate(order)
     table = pa.concat_tables(parts)
     return table if (np.diff(place) > 0).all() else table.take(pa.array(np.argsort(place, kind="stable")))
+
+
+def _by_way(
+    judge: Judge, sites: SiteTable, words: tuple[Words, Words]
+) -> list[tuple[Node | None, Int[np.ndarray, " rows"]]]:
+    """Rows that the kernels take, by the layer they are in; first, with no node, those that are propagated."""
+    graph, propagated, taken = judge.golden.graph, [], []
+    owner = _owners(graph, sites)
+    for position in np.unique(owner):
+        rows, node = np.flatnonzero(owner == position), graph.nodes[position]
+        if collapse_of(judge, node) is None:
+            propagated.append(rows)
+            continue
+        single = np.zeros(len(rows), bool)
+        for place in np.unique(sites.tensor[rows]):
+            of = sites.tensor[rows] == place
+            at = rows[of]
+            single[of] = single_steps(graph.tensors[sites.tensors[place]], sites.index[at], words[0][at], words[1][at])
+        propagated.append(rows[~single])
+        taken.append((node, rows[single]))
+    rest = np.sort(np.concatenate([np.zeros(0, np.int64), *propagated]))
+    ways: list[tuple[Node | None, np.ndarray]] = [(None, rest), *taken]
+    return [(node, rows) for node, rows in ways if len(rows)]
 
 
 def collapse_of(judge: Judge, node: Node) -> Collapse | None:

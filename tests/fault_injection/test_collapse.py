@@ -8,7 +8,7 @@ from support.campaigns import classification, golden_of, same
 from support.networks import Mlp
 
 import fault_injection.kernel_library as kernel_library
-from fault_injection.exact import collapse_of, judge_stored_bits
+from fault_injection.exact import Detail, collapse_of, judge_stored_bits
 from fault_injection.faults import FaultModel, change_at, faulty_words
 from fault_injection.golden import flat, golden_run
 from fault_injection.outcomes import Decision, Judge
@@ -167,3 +167,31 @@ def test_only_decisions_leaves_the_other_columns_empty() -> None:
     for name in ("masked", "tolerable", "words_changed", "worst_sample_change"):
         assert table[name].null_count == len(sites)
     assert set(table["outcome"].to_pylist()) == {"critical", "kept"}
+
+
+@pytest.mark.parametrize("detail", ["full", "decisions"])
+def test_words_that_no_single_flip_leaves_behind_are_judged_too(detail: Detail) -> None:
+    judge = classification(golden_of(Mlp(per_channel=True), samples=40))
+    sites = all_sites(judge.golden.graph)
+    before, _ = faulty_words(judge.golden.graph, sites, "flip")
+    expected = judge.judge(propagate(judge.golden, sites, before, 0 * before), len(sites))
+    zeroed = judge_stored_bits(judge, sites, (before, 0 * before), detail=detail, threads=1)
+    for name in COUNTED:
+        assert zeroed[name].combine_chunks().equals(expected[name].combine_chunks()), name
+
+
+def test_both_details_can_be_asked_of_one_judge() -> None:
+    """The tables of the second are as large as those of a judge that was never asked for decisions."""
+    judges = [classification(golden_of(NETWORKS["eight bits"], samples=40)) for _ in range(2)]
+    sites = all_sites(judges[0].golden.graph)
+    words = faulty_words(judges[0].golden.graph, sites, "flip")
+    judge_stored_bits(judges[0], sites, words, detail="decisions", threads=1)
+    first, second = (judge_stored_bits(judge, sites, words, detail="full", threads=1) for judge in judges)
+    assert first.equals(second)
+
+
+def test_no_faults_are_an_empty_table() -> None:
+    judge = classification(golden_of(Mlp(), samples=5))
+    none = all_sites(judge.golden.graph).take(slice(0, 0))
+    table = judge_stored_bits(judge, none, (none.bit, none.bit), detail="full", threads=1)
+    assert table.num_rows == 0
