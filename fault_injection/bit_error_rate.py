@@ -14,7 +14,7 @@ that *is* each bit flipping by itself. Source: the stratification by the number 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +22,9 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from fault_injection.exact import Detail
-from fault_injection.fault_list import StoredBits
 from fault_injection.many_words import flipped_bits, propagate_words
 from fault_injection.outcomes import Judge
+from fault_injection.single_flips import Progress, judge_single_flips
 from fault_injection.sites import SiteTable
 from hls.errors import UsageError
 
@@ -35,12 +35,8 @@ PERCENTILES = (5, 25, 50, 75, 95)
 """Of the images at a rate, that make the band."""
 
 _RESAMPLES = 2_000
-_BATCH_FAULTS = 4_096
 _BATCH_ROWS = 1 << 18
 """Images judged at once: as many as make so many (image, sample) pairs."""
-
-Progress = Callable[[int, int], None]
-"""Told how many are judged, and of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,22 +119,9 @@ def memory_of(
         threads: Of the compiled kernels.
         progress: Told how many are judged.
     """
-    faults = StoredBits(sites=sites, model="flip")
-    metric, decisions = np.empty(len(sites)), np.empty(len(sites))
-    waiting: list[np.ndarray] = []
-    done = 0
-    groups = faults.groups(judge.golden.graph)
-    for number, group in enumerate(groups, start=1):
-        waiting.append(group)
-        if sum(map(len, waiting)) < _BATCH_FAULTS and number < len(groups):
-            continue
-        rows = np.concatenate(waiting)
-        table = faults.take(rows).judge(judge, detail=detail, threads=threads)
-        metric[rows] = judge.metric() + table["metric_change"].to_numpy()
-        decisions[rows] = table["decisions_changed"].to_numpy() / judge.golden.samples
-        done, waiting = done + len(rows), []
-        progress(done, len(sites))
-    return Memory(judge=judge, sites=sites, single=Images(metric=metric, decisions=decisions))
+    change, changed = judge_single_flips(judge, sites, detail=detail, threads=threads, progress=progress)
+    single = Images(metric=judge.metric() + change, decisions=changed / judge.golden.samples)
+    return Memory(judge=judge, sites=sites, single=single)
 
 
 def error_rate(
@@ -203,7 +186,8 @@ def several_wrong(bits: int, rate: float, draws: int, rng: np.random.Generator) 
     chances = stats.binom(bits, rate).logpmf(numbers)  # logarithms, because at small rates no chance is a float
     reached = np.cumsum(np.exp(chances - chances.max()))
     shares = (np.arange(draws) + rng.random()) / draws
-    return np.asarray(numbers[np.searchsorted(reached, shares * reached[-1], side="right")], np.int64)
+    places = np.searchsorted(reached, shares * reached[-1], side="right")
+    return np.asarray(numbers[np.minimum(places, len(numbers) - 1)], np.int64)
 
 
 def draw_images(

@@ -186,7 +186,7 @@ def test_percentiles_are_those_of_weighted_images() -> None:
 
 
 def test_a_memory_in_batches_is_that_of_one_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fault_injection.bit_error_rate._BATCH_FAULTS", 7)
+    monkeypatch.setattr("fault_injection.single_flips.BATCH_FAULTS", 7)
     found: list[int] = []
     judged = memory_of(
         SMALL.judge, SMALL.sites, detail="full", threads=1, progress=lambda done, total: found.append(done)
