@@ -6,9 +6,12 @@ wrong ones is binomial, so the mean of any figure X over images is
     E[X] = P(0) X(no fault) + P(1) mean of X over all single faults + P(K ≥ 2) E[X | K ≥ 2].
 
 The first two terms are exact: the second is the exhaustive campaign. Only the third is sampled, and at small N p its
-weight is small, so the variance is too. Given their number, wrong bits are any of the N with equal chance, none twice;
-that *is* each bit flipping by itself. Source: the stratification by the number of upsets of ``docs/fault-injection.md``
-(Bit error rates).
+weight is small, so the variance is too. At larger N p the campaign helps once more, as a control variate: the sum of
+the single effects of an image's bits, whose mean over images is known, foresees a good part of what the image does, and
+only the rest is left to chance (Owen, Monte Carlo theory, methods and examples, 2013, section 8.9).
+
+Given their number, wrong bits are any of the N with equal chance, none twice; that *is* each bit flipping by itself.
+See ``docs/bit-error-rates.md``.
 """
 
 from __future__ import annotations
@@ -148,30 +151,31 @@ def error_rate(
     judge, sites, single = memory.judge, memory.sites, memory.single
     bits = len(sites)
     number = stats.binom(bits, rate)
-    none, one = float(number.pmf(0)), float(number.pmf(1))
-    more = max(0.0, float(number.sf(1)))
-    several = judge_images(
-        judge,
-        sites,
-        draw_images(bits, several_wrong(bits, rate, draws, rng), rng) if bits > 1 else [np.zeros(0, np.int64)] * draws,
-        lambda done, total: progress(done, 2 * total),
-    )
-    plain = judge_images(
-        judge,
-        sites,
-        draw_images(bits, rng.binomial(bits, rate, draws), rng),
-        lambda done, total: progress(total + done, 2 * total),
-    )
-    weights = (none, one, more)
+    chances = (float(number.pmf(0)), float(number.pmf(1)), max(0.0, float(number.sf(1))))
+    several = draw_images(bits, several_wrong(bits, rate, draws, rng), rng)
+    plain = draw_images(bits, rng.binomial(bits, rate, draws), rng)
+    judged = judge_images(judge, sites, several + plain, progress)
+    # E[K | K >= 2]; the difference of two nearly equal numbers is written so that none of its digits is lost.
+    wrong = bits * rate * -np.expm1((bits - 1) * np.log1p(-rate)) / chances[2] if chances[2] else 0.0
+    found = []
+    for golden, alone, values in (
+        (judge.metric(), single.metric, judged.metric),
+        (0.0, single.decisions, judged.decisions),
+    ):
+        added = np.array([float((alone[rows] - golden).sum()) for rows in several + plain])
+        slope = _slope(added[draws:], values[draws:])
+        centred = added[:draws] - wrong * float((alone - golden).mean())
+        parts = (golden, alone, values[:draws])
+        found += [_estimate(chances, parts, slope * centred, rng), _plain(values[draws:], rng)]
     return RateResult(
         rate=rate,
-        none=none,
-        one=one,
-        more=more,
-        metric=_stratified(weights, (judge.metric(), single.metric, several.metric), rng),
-        decisions=_stratified(weights, (0.0, single.decisions, several.decisions), rng),
-        plain_metric=_stratified((0.0, 0.0, 1.0), (judge.metric(), single.metric, plain.metric), rng),
-        plain_decisions=_stratified((0.0, 0.0, 1.0), (0.0, single.decisions, plain.decisions), rng),
+        none=chances[0],
+        one=chances[1],
+        more=chances[2],
+        metric=found[0],
+        plain_metric=found[1],
+        decisions=found[2],
+        plain_decisions=found[3],
     )
 
 
@@ -179,8 +183,11 @@ def several_wrong(bits: int, rate: float, draws: int, rng: np.random.Generator) 
     """How many bits are wrong in each of some images with two wrong bits or more.
 
     The quantiles of the truncated binomial are drawn one from each of ``draws`` equal shares (systematic sampling), so
-    that every number of wrong bits comes as often as its weight says, to within one image.
+    that every number of wrong bits comes as often as its weight says, to within one image. Of a single bit there are
+    none.
     """
+    if bits < 2:
+        return np.zeros(draws, np.int64)
     highest = min(bits, int(bits * rate + 12 * np.sqrt(bits * rate) + 40))  # beyond it lies less than 1e-30
     numbers = np.arange(2, highest + 1)
     chances = stats.binom(bits, rate).logpmf(numbers)  # logarithms, because at small rates no chance is a float
@@ -223,28 +230,60 @@ def judge_images(
     return Images(metric=metric, decisions=decisions)
 
 
-def _stratified(
-    weights: tuple[float, float, float], found: tuple[float, np.ndarray, np.ndarray], rng: np.random.Generator
+def _slope(added: np.ndarray, values: np.ndarray) -> float:
+    """How much of the sum of the bits' single effects an image shows, least squares; 1 where nothing is known.
+
+    It comes from other images than those it is applied to, so that it biases nothing.
+    """
+    spread = float(((added - added.mean()) ** 2).sum())
+    return 1.0 if spread == 0 else float(((added - added.mean()) * values).sum()) / spread
+
+
+def _estimate(
+    chances: tuple[float, float, float],
+    parts: tuple[float, np.ndarray, np.ndarray],
+    foreseen: np.ndarray,
+    rng: np.random.Generator,
 ) -> Estimate:
-    """Mean, interval and percentiles over images of no, one, and more wrong bits."""
-    golden, single, drawn = found
-    exact = weights[0] * golden + weights[1] * float(single.mean())
-    interval = _interval(drawn, rng)
-    values = np.concatenate([[golden], single, drawn])
-    shares = np.concatenate(
-        [
-            [weights[0]],
-            np.full(len(single), weights[1] / len(single)),
-            np.full(len(drawn), weights[2] / len(drawn)),
-        ]
-    )
+    """Mean, interval and percentiles over images of no, one, and more wrong bits.
+
+    Args:
+        chances: Of each.
+        parts: Values of each.
+        foreseen: What the single effects of each drawn image's bits foresee of it, less its known mean.
+        rng: Source of the resamples.
+    """
+    golden, single, drawn = parts
+    exact = chances[0] * golden + chances[1] * float(single.mean())
+    adjusted = drawn - foreseen
+    interval = _interval(adjusted, rng)
+    shares: list[np.ndarray] = [
+        np.array([chances[0]]),
+        np.full(len(single), chances[1] / len(single)),
+        np.full(len(drawn), chances[2] / len(drawn)),
+    ]
     return Estimate(
-        mean=exact + weights[2] * float(drawn.mean()),
-        low=None if interval is None else exact + weights[2] * interval[0],
-        high=None if interval is None else exact + weights[2] * interval[1],
-        error=weights[2] * float(drawn.std(ddof=1)) / float(np.sqrt(len(drawn))),
-        percentiles=tuple(weighted_percentiles(values, shares)),
+        mean=exact + chances[2] * float(adjusted.mean()),
+        low=None if interval is None else exact + chances[2] * interval[0],
+        high=None if interval is None else exact + chances[2] * interval[1],
+        error=chances[2] * _standard_error(adjusted),
+        percentiles=tuple(weighted_percentiles(np.concatenate([[golden], single, drawn]), np.concatenate(shares))),
     )
+
+
+def _plain(drawn: np.ndarray, rng: np.random.Generator) -> Estimate:
+    interval = _interval(drawn, rng)
+    return Estimate(
+        mean=float(drawn.mean()),
+        low=None if interval is None else interval[0],
+        high=None if interval is None else interval[1],
+        error=_standard_error(drawn),
+        percentiles=tuple(weighted_percentiles(drawn, np.full(len(drawn), 1 / len(drawn)))),
+    )
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) / float(np.sqrt(len(values)))
 
 
 def weighted_percentiles(values: Float[np.ndarray, " values"], weights: Float[np.ndarray, " values"]) -> list[float]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from fault_injection.downstream import Downstream, on_channels
+from fault_injection.batches import judged_in_batches
 from fault_injection.exact import Detail
 from fault_injection.golden import Golden, flat
 from fault_injection.named_bits import NamedWords, bits_of, same_word
@@ -80,7 +81,12 @@ class Constants:
 
     def judge(self, judge: Judge, *, detail: Detail, threads: int) -> pa.Table:
         """All outcome columns, from cached activations, whatever the detail."""
-        return judge.judge(propagate_constants(judge.golden, self.sites), len(self))
+        golden = judge.golden
+
+        def judged(rows: np.ndarray) -> pa.Table:
+            return judge.judge(propagate_constants(golden, self.sites.take(rows)), len(rows))
+
+        return judged_in_batches(self.groups(golden.graph), golden.samples, judged)
 
     def faulty_output(self, executor: Executor, golden: Golden, row: int) -> Words:
         """Output words of the whole evaluation set under one fault, by a run of its own.

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
+from fault_injection.batches import batches
 from fault_injection.exact import Detail
 from fault_injection.fault_list import StoredBits
 from fault_injection.outcomes import Judge
 from fault_injection.sites import SiteTable
 
 BATCH_FAULTS = 4_096
-"""Flips judged at once, and then as many as complete a group that is judged together."""
+"""Flips judged at once."""
 
 Progress = Callable[[int, int], None]
 """Told how many are judged, and of how many."""
@@ -36,16 +37,11 @@ def judge_single_flips(
     """
     faults = StoredBits(sites=sites, model="flip")
     change, decisions = np.empty(len(sites)), np.empty(len(sites), np.int64)
-    waiting: list[np.ndarray] = []
-    groups, done = faults.groups(judge.golden.graph), 0
-    for number, group in enumerate(groups, start=1):
-        waiting.append(group)
-        if sum(map(len, waiting)) < BATCH_FAULTS and number < len(groups):
-            continue
-        rows = np.concatenate(waiting)
+    done = 0
+    for rows in batches(faults.groups(judge.golden.graph), BATCH_FAULTS):
         table = faults.take(rows).judge(judge, detail=detail, threads=threads)
         change[rows] = table["metric_change"].to_numpy()
         decisions[rows] = table["decisions_changed"].to_numpy()
-        done, waiting = done + len(rows), []
+        done += len(rows)
         progress(done, len(sites))
     return change, decisions

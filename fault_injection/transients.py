@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 import fault_injection.downstream as downstream
 from fault_injection.downstream import Downstream, on_channels
+from fault_injection.batches import judged_in_batches
 from fault_injection.exact import Detail
 from fault_injection.golden import Golden, flat
 from fault_injection.named_bits import NamedWords, bits_of, same_word
@@ -77,7 +78,12 @@ class Transients:
 
     def judge(self, judge: Judge, *, detail: Detail, threads: int) -> pa.Table:
         """All outcome columns, from cached activations, whatever the detail."""
-        return judge.judge(propagate_transients(judge.golden, self.sites), len(self))
+        golden = judge.golden
+
+        def judged(rows: np.ndarray) -> pa.Table:
+            return judge.judge(propagate_transients(golden, self.sites.take(rows)), len(rows))
+
+        return judged_in_batches(self.groups(golden.graph), golden.samples, judged)
 
     def faulty_output(self, executor: Executor, golden: Golden, row: int) -> Words:
         """Output words of the whole evaluation set, each sample upset, by a whole run.

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+from fault_injection.batches import judged_in_batches
 from fault_injection.exact import Detail, judged_together
 from fault_injection.golden import Golden, flat
 from fault_injection.layout import MemoryLayout, whole_clusters
@@ -92,7 +93,11 @@ class Upsets:
     def judge(self, judge: Judge, *, detail: Detail, threads: int) -> pa.Table:
         """All outcome columns, from cached activations, whatever the detail."""
         golden = judge.golden
-        return judge.judge(propagate_words(golden, self.changes(golden.graph)), len(self))
+
+        def judged(rows: np.ndarray) -> pa.Table:
+            return judge.judge(propagate_words(golden, self.take(rows).changes(golden.graph)), len(rows))
+
+        return judged_in_batches(self.groups(golden.graph), golden.samples, judged)
 
     def faulty_output(self, executor: Executor, golden: Golden, row: int) -> Words:
         """Output words of the whole evaluation set under one cluster, by a run of its own."""
