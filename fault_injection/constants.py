@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from fault_injection.downstream import Downstream, on_channels
 from fault_injection.batches import judged_in_batches
+from fault_injection.downstream import Downstream, on_channels
 from fault_injection.exact import Detail
 from fault_injection.golden import Golden, flat
 from fault_injection.named_bits import NamedWords, bits_of, same_word

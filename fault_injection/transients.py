@@ -16,8 +16,8 @@ import pyarrow as pa
 from jaxtyping import Int
 
 import fault_injection.downstream as downstream
-from fault_injection.downstream import Downstream, on_channels
 from fault_injection.batches import judged_in_batches
+from fault_injection.downstream import Downstream, on_channels
 from fault_injection.exact import Detail
 from fault_injection.golden import Golden, flat
 from fault_injection.named_bits import NamedWords, bits_of, same_word

@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgeval.error_rate_record import ErrorRateRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, Kind, load_record
 from edgeval.report.view import CampaignView, RunView
 from edgeval.run_directory import RunDirectory
+from edgeval.worst_flips_record import WorstFlipsRecord
 from hls.errors import RunDirectoryError
 
 COLUMNS = ("tensor", "index", "bit", "metric_change", "decisions_changed")
@@ -36,6 +38,8 @@ def load_run_view(path: Path) -> RunView:
         export=_optional(ExportRecord, directory.record_file("export")),
         compare=_optional(CompareRecord, directory.record_file("csim-compare")),
         campaigns=tuple(_campaign(path, record, shapes) for record in records),
+        error_rates=_optional(ErrorRateRecord, directory.record_file("error-rate")),
+        worst_flips=_optional(WorstFlipsRecord, directory.record_file("worst-flips")),
     )
 
 

@@ -18,6 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from edgeval.fingerprint import identity
 from edgeval.records import Fingerprint
+from edgeval.report.error_rate_section import error_rates
 from edgeval.report.fault_section import campaign
 from edgeval.report.figures import Figure
 from edgeval.report.markup import Child, Markup, element, raw_element, table
@@ -32,6 +33,7 @@ from edgeval.report.sections import (
     verdict_badge,
 )
 from edgeval.report.view import CampaignView, RunView
+from edgeval.report.worst_flips_section import worst_flips_found
 
 __all__ = ["CampaignView", "RunView", "render_page"]
 
@@ -113,6 +115,13 @@ def _run(view: RunView, anchor: str, figures: _Figures) -> tuple[Markup, list[Li
     if not campaigns:
         text = "No faults have been injected yet."
         faults = section(f"{anchor}-faults", "Faults", missing(text, "edgeval inject-faults RUN"))
+    more: list[Markup] = []
+    if view.error_rates:
+        parts.append((f"{anchor}-error-rates", "Bit error rates"))
+        more.append(error_rates(view.error_rates, f"{anchor}-error-rates", place_figure))
+    if view.worst_flips:
+        parts.append((f"{anchor}-worst-flips", "Worst flips"))
+        more.append(worst_flips_found(view.worst_flips, f"{anchor}-worst-flips", place_figure))
     parts.append((f"{anchor}-provenance", "Provenance"))
     article = element(
         "article",
@@ -121,6 +130,7 @@ def _run(view: RunView, anchor: str, figures: _Figures) -> tuple[Markup, list[Li
         layers(view.export, f"{anchor}-layers"),
         comparison(view.compare, f"{anchor}-comparison"),
         faults,
+        more,
         provenance(_fingerprints(view), f"{anchor}-provenance"),
         id=anchor,
     )
@@ -140,7 +150,9 @@ def _fingerprints(view: RunView) -> list[tuple[str, Fingerprint]]:
     found = [("the run", view.run.fingerprint)]
     found += [("the integer network", view.export.fingerprint)] if view.export else []
     found += [("the comparison", view.compare.fingerprint)] if view.compare else []
-    return found + [("the faults", one.record.fingerprint) for one in view.campaigns]
+    found += [("the faults", one.record.fingerprint) for one in view.campaigns]
+    found += [("the bit error rates", view.error_rates.fingerprint)] if view.error_rates else []
+    return found + ([("the worst flips", view.worst_flips.fingerprint)] if view.worst_flips else [])
 
 
 def _runs_table(runs: Sequence[RunView]) -> Markup:

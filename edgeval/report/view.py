@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from edgeval.error_rate_record import ErrorRateRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, RunRecord
+from edgeval.worst_flips_record import WorstFlipsRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class RunView:
         export: ``None`` until ``edgeval export``.
         compare: ``None`` until ``edgeval csim-compare``.
         campaigns: One for each ``edgeval inject-faults``.
+        error_rates: ``None`` until ``edgeval error-rate``.
+        worst_flips: ``None`` until ``edgeval worst-flips``.
     """
 
     name: str
@@ -42,3 +46,5 @@ class RunView:
     export: ExportRecord | None = None
     compare: CompareRecord | None = None
     campaigns: tuple[CampaignView, ...] = ()
+    error_rates: ErrorRateRecord | None = None
+    worst_flips: WorstFlipsRecord | None = None
