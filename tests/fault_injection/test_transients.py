@@ -19,7 +19,7 @@ from hls.nodes import inputs_of
 GOLDENS = goldens(samples=5)
 RECIPE = Mlp(widths=(4, 3, 2), per_channel=True)
 GOLDENS["dense"] = golden_run(RECIPE.graph(), RECIPE.graph().quantize_inputs(RECIPE.inputs(8)))
-QUICK = ["dense", "tables", "saturating", "branch at the sum", "one axis"]
+QUICK = ["dense", "tables", "branch at the sum", "one axis"]
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=() if k in QUICK else pytest.mark.slow) for k in GOLDENS])
@@ -32,7 +32,7 @@ def test_every_upset_does_what_a_run_of_its_own_does(kind: str) -> None:
 def test_a_run_of_its_own_is_naive_arithmetic(kind: str) -> None:
     golden = GOLDENS[kind]
     faults, engine = transients_of(golden.graph), ExactEngine(golden.graph)
-    for row in range(0, len(faults), 97):
+    for row in range(0, len(faults), 397):
         site = faults.sites.site(row)
         words = {golden.graph.quantizer.output: golden.inputs.astype(object)}
         for node in golden.graph.nodes:
@@ -52,7 +52,7 @@ def test_a_campaign_can_number_cut_and_repeat_transients() -> None:
 
 
 @pytest.mark.parametrize("words", [1, 13])
-@pytest.mark.parametrize("kind", ["dense", "residual"])
+@pytest.mark.parametrize("kind", ["dense", "one axis"])
 def test_blocks_of_any_size_give_the_same(kind: str, words: int, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = GOLDENS[kind]
     faults = transients_of(golden.graph)
@@ -122,7 +122,7 @@ def test_a_filter_that_cannot_be_is_refused(values: list[str], bits: str) -> Non
 
 
 def test_the_comparison_can_fail() -> None:
-    golden = GOLDENS["saturating"]
+    golden = GOLDENS["dense"]
     name = golden.graph.compute_nodes[0].output
     wrong = Golden(graph=golden.graph, inputs=golden.inputs, words={**golden.words, name: golden.words[name] // 2})
     with pytest.raises(AssertionError):

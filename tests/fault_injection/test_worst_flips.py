@@ -79,9 +79,9 @@ def listed(steps: list[WorstFlip]) -> list[tuple[str, float]]:
 
 
 def test_every_step_is_the_worst_of_all_flips_on_top_of_the_earlier_ones() -> None:
-    steps = list(worst_flips(search(), 3))
-    assert listed(steps) == by_brute_force(JUDGE, weights_of(JUDGE.golden.graph), 3)
-    assert len(steps) == 3
+    steps = list(worst_flips(search(), 2))
+    assert listed(steps) == by_brute_force(JUDGE, weights_of(JUDGE.golden.graph), 2)
+    assert len(steps) == 2
 
 
 def test_a_convolutional_network_is_searched_too() -> None:
