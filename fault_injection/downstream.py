@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 
 from fault_injection.effects import Channels
 from fault_injection.golden import Golden, flat
-from hls.engine import kernel_of
+from hls.engine import block_samples, kernel_of
 from hls.graph import IntegerGraph
 from hls.kernels import Carried, Kernel
 from hls.nodes import Activation, Lookup, Requantize, Threshold, inputs_of, tensors_of
@@ -103,8 +103,9 @@ class Downstream:
         places = {position: kernels[node.output] for position, node in enumerate(self.nodes) if node.output in kernels}
         kept: list[np.ndarray] = [np.zeros(0, np.int64)]
         outputs: list[np.ndarray] = [np.zeros((0, self.golden.output.shape[1]), np.int64)]
-        for start in range(0, self.golden.samples, self.block):
-            changes = _Changes(self.golden, np.arange(start, min(start + self.block, self.golden.samples)))
+        size = min(self.block, block_samples(self.golden.graph))
+        for start in range(0, self.golden.samples, size):
+            changes = _Changes(self.golden, np.arange(start, min(start + size, self.golden.samples)))
             positions, output = self._walk(changes, places)
             kept.append(positions + start)
             outputs.append(output)
