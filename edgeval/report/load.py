@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from edgeval.records import CompareRecord, ExportRecord, InjectRecord, Kind, load_record
+from edgeval.mission_record import MissionRecord
+from edgeval.outcome_tables import campaign_records, outcome_table
+from edgeval.records import CompareRecord, ExportRecord, Kind, load_record
 from edgeval.report.view import CampaignView, RunView
 from edgeval.run_directory import RunDirectory
-from hls.errors import RunDirectoryError
 
 COLUMNS = ("tensor", "index", "bit", "metric_change", "decisions_changed")
 """Of the outcome tables, what the figures need."""
@@ -28,14 +26,18 @@ def load_run_view(path: Path) -> RunView:
     """
     directory = RunDirectory(path)
     run = directory.run_record()
-    records = sorted((path / "records").glob("inject-faults-*.json"))
+    records = campaign_records(directory)
     shapes = _shapes(directory) if records else {}
     return RunView(
         name=path.resolve().name,
         run=run,
         export=_optional(ExportRecord, directory.record_file("export")),
         compare=_optional(CompareRecord, directory.record_file("csim-compare")),
-        campaigns=tuple(_campaign(path, record, shapes) for record in records),
+        campaigns=tuple(
+            CampaignView(record=record, outcomes=outcome_table(directory, file, record, COLUMNS), shapes=shapes)
+            for file, record in records
+        ),
+        mission=_optional(MissionRecord, directory.record_file("mission")),
     )
 
 
@@ -47,47 +49,3 @@ def _shapes(directory: RunDirectory) -> Mapping[str, tuple[int, ...]]:
     if not directory.network_file.exists():
         return {}
     return {name: tensor.words.shape for name, tensor in directory.network().tensors.items()}
-
-
-def _campaign(run: Path, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> CampaignView:
-    record = load_record(InjectRecord, path)
-    relative = PurePosixPath(record.outcomes)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise RunDirectoryError(
-            found=f"outcomes in {record.outcomes}",
-            allowed="a folder inside the run",
-            where=str(path),
-            remedy="run `edgeval inject-faults` again",
-        )
-    return CampaignView(record=record, outcomes=_outcomes(run / relative, record.faults), shapes=shapes)
-
-
-def _outcomes(folder: Path, faults: int) -> pa.Table | None:
-    """The per-fault table of a campaign; ``None`` where its tables were not kept."""
-    parts = sorted(folder.glob("*.parquet"))
-    if not parts:
-        return None
-    try:
-        table = pa.concat_tables([_part(part) for part in parts]).unify_dictionaries()
-    except pa.ArrowException as error:
-        raise _damaged(folder, f"parts that do not fit together: {error}", "parts of one campaign") from error
-    if table.num_rows != faults:
-        raise _damaged(folder, f"{table.num_rows:,} faults in its parts", f"{faults:,}, as the record says")
-    return table
-
-
-def _part(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path, columns=list(COLUMNS))
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}", "a table of outcomes") from error
-    lacking = set(COLUMNS) - set(table.column_names)
-    if lacking or not pa.types.is_dictionary(table.schema.field("tensor").type):
-        raise _damaged(path, f"columns {', '.join(table.column_names)}", f"columns {', '.join(COLUMNS)}")
-    return table
-
-
-def _damaged(path: Path, found: str, allowed: str) -> RunDirectoryError:
-    return RunDirectoryError(
-        found=found, allowed=allowed, where=str(path), remedy="delete it and run the same `edgeval inject-faults` again"
-    )

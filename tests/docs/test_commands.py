@@ -24,6 +24,7 @@ COMMANDS = {
     "csim-compare": "CompareConfig",
     "emulator": "EmulatorConfig",
     "inject-faults": "InjectConfig",
+    "mission": "MissionConfig",
     "report": "ReportConfig",
     "demo": "DemoConfig",
     "doctor": "DoctorConfig",
