@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def damage_curve(faults: FaultColumns, metric: MetricValue) -> Figure | None:
     if not harmful:
         return None
     shown = curve_ranks(harmful)
-    logarithmic = bool(harm[0] / harm[harmful - 1] >= 50)
+    logarithmic = bool(harm[0] / harm[harmful - 1] >= 20)
     named = Harm(metric).name
     trace = {
         "type": "scatter",
@@ -200,8 +201,9 @@ def _worst_of_bins(faults: FaultColumns, rows: np.ndarray, shown: Shown, bins: t
 
 
 def _curve_note(harm: np.ndarray, harmful: int, shown: int) -> str:
-    total = float(harm[:harmful].sum())
-    worst = [float(harm[: max(1, round(len(harm) * part))].clip(min=0).sum()) / total for part in (0.01, 0.1)]
+    # Exact sums: where the worst 10 % hold all of the harm, their quotient is 1 and not nearly so.
+    total = math.fsum(harm[:harmful])
+    worst = [math.fsum(harm[: min(harmful, max(1, round(len(harm) * part)))]) / total for part in (0.01, 0.1)]
     helpful = int((harm < 0).sum())
     parts = [
         f"The worst 1 % of the faults do {percent(worst[0])} of all harm, the worst 10 % do {percent(worst[1])}.",
