@@ -121,7 +121,7 @@ def _note(oracle: Curve, planes: Curve, bits: int, drawn: int) -> str:
     reached = [float(oracle[1][max(1, math.floor(bits * part))]) for part in (0.01, 0.1)]
     areas = f"{area(oracle):.3f} worst first, {area(planes):.3f} top bits first, 0.5 in no order"
     parts = [
-        f"The worst 1 % of the bits do {percent(reached[0])} of the damage, the worst 10 % {percent(reached[1])}; "
+        f"The worst 1 % of the bits do {percent(reached[0])} of the damage, the worst 10 % do {percent(reached[1])}; "
         f"the top bit of every word, {percent(float(planes[0][1]))} of the bits, does {percent(float(planes[1][1]))}.",
         f"Area under the curves: {areas}. Markers stand where a bit position is complete.",
     ]

@@ -159,6 +159,7 @@ def _weight_map(faults: FaultColumns, rows: np.ndarray, shown: Shown, title: str
     per_column = -(-words // MAP_COLUMNS)
     worst = _worst_of_bins(faults, rows, shown, (-(-words // per_column), per_column))
     bits = np.flatnonzero(np.isfinite(worst).any(axis=1)).tolist()
+    largest = float(shown.values[rows].max())
     span = "word %{x:,}" if per_column == 1 else f"words %{{x:,}} to +{per_column - 1}, worst"
     trace = {
         "type": "heatmap",
@@ -166,7 +167,8 @@ def _weight_map(faults: FaultColumns, rows: np.ndarray, shown: Shown, title: str
         "y": bits,
         "z": [_rounded(worst[bit]) for bit in bits],
         "zmin": 0,
-        "zmax": max(0.0, float(shown.values[rows].max())) or 1.0,
+        "zmax": largest if largest > 0 else 1.0,
+        "showscale": largest > 0,
         "colorscale": HEAT,
         "colorbar": color_bar(shown.number_format),
         "hovertemplate": f"{span}, bit %{{y}}<br>%{{z:{shown.number_format}}}<extra></extra>",
@@ -181,6 +183,8 @@ def _weight_map(faults: FaultColumns, rows: np.ndarray, shown: Shown, title: str
     first = "word" if per_column == 1 else f"first word of {per_column}"
     worst_name = shown.name if per_column == 1 else f"worst {shown.name}"
     note = "" if per_column == 1 else f"Each column is the worst of {per_column} consecutive words."
+    if largest <= 0:
+        note = f"{note} No bit here does any damage.".strip()
     return Figure(
         title=title,
         traces=[trace],

@@ -193,8 +193,8 @@ def _per_fault(view: CampaignView, draw: Draw) -> Markup:
     blank = "" if record.exhaustive else " Blank: not sampled."
     return join(
         element("h4", "Every fault, sorted"),
-        draw(curve) if curve else element("p", f"No fault makes the {record.metric.name} worse."),
-        draw(cumulative) if cumulative else "",
+        "" if curve else element("p", f"No fault makes the {record.metric.name} worse."),
+        element("div", [draw(figure) for figure in (curve, cumulative) if figure], class_="grid"),
         element("h4", "Every word and bit"),
         element("p", f"{sentence(shown.name)} by each fault; every tensor on a colour scale of its own.{blank}"),
         element("div", [draw(figure) for figure in maps], class_="grid three"),
