@@ -47,7 +47,7 @@ def outcome_table(run: RunDirectory, path: Path, record: InjectRecord, columns: 
             remedy="run `edgeval inject-faults` again",
         )
     folder = run.path / relative
-    parts = sorted(folder.glob("part-*.parquet"))
+    parts = sorted(folder.glob("*.parquet"))
     if not parts:
         return None
     try:
