@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -309,9 +310,12 @@ def main() -> int:
     parser.add_argument("--cross-checks", type=int, default=0, help="faults of each network repeated by brute force")
     parser.add_argument("--without", nargs="*", default=[], choices=[*WAYS, "csim"], help="ways that are left out")
     parser.add_argument("--peers", type=Path, default=None, help="folder of the peers' environment")
+    parser.add_argument("--memory", type=float, default=12.0, help="address space this process may take, in GiB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=None, help="write times as JSON, too")
     options = parser.parse_args()
+    limit = int(options.memory * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))  # an error here instead of a machine that runs out
     options.samples = options.samples or (1_000 if options.quick else 10_000)
     options.repeats = options.repeats or (3 if options.quick else 5)
     options.peer_seconds = options.peer_seconds or (1.0 if options.quick else 10.0)

@@ -17,12 +17,13 @@ Curve = tuple[np.ndarray, np.ndarray]
 """(share of the bits, share of the damage), both from 0 to 1."""
 
 
-def cumulative_damage(faults: FaultColumns, shown: Shown) -> Figure | None:
-    """Share of all damage against share of the bits; ``None`` where there is no damage.
+def cumulative_damage(faults: FaultColumns, shown: Shown, noun: str = "bits") -> Figure | None:
+    """Share of all damage against share of the faults; ``None`` where there is no damage.
 
     Args:
         faults: Where.
         shown: What counts as damage; improvements count as none.
+        noun: What the faults are called: bits, where each is the flip of one.
     """
     damage = np.nan_to_num(shown.values).clip(min=0)
     if not damage.any():
@@ -34,14 +35,14 @@ def cumulative_damage(faults: FaultColumns, shown: Shown) -> Figure | None:
         ("top bits first", planes, {"color": "--tolerable", "width": 2}),
         ("in no order", (np.array([0.0, 1.0]), np.array([0.0, 1.0])), {"color": "--muted", "width": 1, "dash": "dash"}),
     ]
-    traces = [_trace(name, curve, line) for name, curve, line in curves]
+    traces = [_trace(name, curve, line, noun) for name, curve, line in curves]
     traces[1] |= {"mode": "lines+markers", "marker": {"size": 6, "color": "--tolerable"}}
     return Figure(
-        title=f"Cumulative damage: {shown.name}, summed over the bits",
+        title=f"Cumulative damage: {shown.name}, summed over the {noun}",
         traces=traces,
         layout={
             "xaxis": {
-                "title": {"text": "share of the bits"},
+                "title": {"text": f"share of the {noun}"},
                 "tickformat": ".0%",
                 "range": [0, 1.01],
                 "zeroline": False,
@@ -51,10 +52,10 @@ def cumulative_damage(faults: FaultColumns, shown: Shown) -> Figure | None:
             "showlegend": True,
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         },
-        columns=(("order", "name"), ("share of bits", "x"), ("share of damage", "y")),
+        columns=(("order", "name"), (f"share of {noun}", "x"), ("share of damage", "y")),
         height=340,
         wide=True,
-        note=_note(oracle, planes, len(damage), len(kept)),
+        note=_note(oracle, planes, len(kept), noun),
     )
 
 
@@ -105,7 +106,7 @@ def _oracle_points(bits: int) -> np.ndarray:
     return np.unique(np.concatenate([[0], spread, np.linspace(0, bits, ORACLE_POINTS // 2)]).round().astype(np.int64))
 
 
-def _trace(name: str, curve: Curve, line: dict[str, object]) -> Trace:
+def _trace(name: str, curve: Curve, line: dict[str, object], noun: str) -> Trace:
     return {
         "type": "scatter",
         "mode": "lines",
@@ -113,18 +114,20 @@ def _trace(name: str, curve: Curve, line: dict[str, object]) -> Trace:
         "x": [float(f"{share:.6g}") for share in curve[0]],
         "y": [float(f"{share:.6g}") for share in curve[1]],
         "line": line,
-        "hovertemplate": f"{name}: %{{x:{SHARE}}} of the bits, %{{y:{SHARE}}} of the damage<extra></extra>",
+        "hovertemplate": f"{name}: %{{x:{SHARE}}} of the {noun}, %{{y:{SHARE}}} of the damage<extra></extra>",
     }
 
 
-def _note(oracle: Curve, planes: Curve, bits: int, drawn: int) -> str:
-    reached = [float(oracle[1][max(1, math.floor(bits * part))]) for part in (0.01, 0.1)]
+def _note(oracle: Curve, planes: Curve, drawn: int, noun: str) -> str:
+    number = len(oracle[0]) - 1
+    reached = [float(oracle[1][max(1, math.floor(number * part))]) for part in (0.01, 0.1)]
     areas = f"{area(oracle):.3f} worst first, {area(planes):.3f} top bits first, 0.5 in no order"
     parts = [
-        f"The worst 1 % of the bits do {percent(reached[0])} of the damage, the worst 10 % do {percent(reached[1])}; "
-        f"the top bit of every word, {percent(float(planes[0][1]))} of the bits, does {percent(float(planes[1][1]))}.",
+        f"The worst 1 % of the {noun} do {percent(reached[0])} of the damage, the worst 10 % do {percent(reached[1])}; "
+        f"those in the top bit of a word, {percent(float(planes[0][1]))} of the {noun}, do "
+        f"{percent(float(planes[1][1]))}.",
         f"Area under the curves: {areas}. Markers stand where a bit position is complete.",
     ]
-    if drawn <= bits:
-        parts.append(f"Of the worst-first curve {count(drawn)} of {count(bits + 1)} points are drawn.")
+    if drawn <= number:
+        parts.append(f"Of the worst-first curve {count(drawn)} of {count(number + 1)} points are drawn.")
     return " ".join(parts)

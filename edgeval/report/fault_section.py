@@ -189,7 +189,7 @@ def _per_fault(view: CampaignView, draw: Draw) -> Markup:
     shapes = view.shapes or {name: () for name in faults.names}
     shown = shown_in_maps(faults, record.metric, record.decision)
     maps = weight_maps(faults, shapes, shown)
-    cumulative = cumulative_damage(faults, shown)
+    cumulative = cumulative_damage(faults, shown, "bits" if record.fault == "flip" else "faults")
     blank = "" if record.exhaustive else " Blank: not sampled."
     return join(
         element("h4", "Every fault, sorted"),
