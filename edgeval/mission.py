@@ -205,5 +205,5 @@ def _no_campaign(run: RunDirectory, found: str) -> RunDirectoryError:
         found=found,
         allowed="the outcomes of an exhaustive campaign: the flip of every bit, judged",
         where=str(run.path),
-        remedy=f"run `edgeval inject-faults {run.path}` without --sample",
+        remedy=f"run `edgeval inject-faults {run.path}` over every bit, without a sample",
     )

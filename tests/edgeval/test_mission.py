@@ -136,7 +136,7 @@ def test_what_cannot_be_is_refused(
 def test_a_run_without_a_campaign_is_told_the_command(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = complaint(capsys, exported, *PHYSICS, "--scrub", "10", code=3)
     assert "found no campaign" in message
-    assert f"run `edgeval inject-faults {exported}` without --sample" in message
+    assert f"run `edgeval inject-faults {exported}` over every bit, without a sample" in message
 
 
 @pytest.mark.parametrize(
