@@ -8,8 +8,8 @@ from math import prod
 import numpy as np
 
 from edgeval.records import CrossCheckRow, FaultRow, InjectRecord
-from edgeval.report.estimate_section import estimates
 from edgeval.report.cumulative_figure import cumulative_damage
+from edgeval.report.estimate_section import estimates
 from edgeval.report.fault_figures import damage_curve, fault_columns, shown_in_maps, weight_maps
 from edgeval.report.figures import CLASSES, DECISION_CLASSES, Figure, class_bars, damage_maps, share_of
 from edgeval.report.markup import Child, Markup, code, definitions, element, join, table

@@ -4,41 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from support.missions import mission_record
 
 from edgeval.mission_record import MissionRecord
 from edgeval.report.figures import Figure
 from edgeval.report.markup import Markup, element
 from edgeval.report.mission_rows import mission_rows, scope_text
 from edgeval.report.mission_section import mission_section, scrub_figure
-from edgeval.run_record import Fingerprint
 from fault_injection.mission import NOT_MODELLED, Mission, Sensitivity, outlook
-
-
-def record_of(*, period: float = 10.0, multi_bit_share: float = 0.0, harmful: int = 1_000) -> MissionRecord:
-    mission = Mission(cross_section=3e-14, flux=1e6, period=period, multi_bit_share=multi_bit_share)
-    bits = Sensitivity(bits=10_600, changed=106.0, right_to_wrong=90.0, harmful=harmful)
-    return MissionRecord(
-        fingerprint=Fingerprint(command="mission", configuration={}, seeds={}, versions={}, digests={}),
-        campaign="0123456789abcdef",
-        bits=10_600,
-        stored_bits=10_600,
-        samples=360,
-        cross_section=3e-14,
-        flux=1e6,
-        period=period,
-        scrubbed=True,
-        duration=None,
-        devices=1,
-        multi_bit_share=multi_bit_share,
-        harmful_share=0.0,
-        harmful_bits=harmful,
-        changed=106.0,
-        device=outlook(mission, bits),
-        upsets=None,
-        failures=None,
-        no_failure=None,
-        not_modelled=NOT_MODELLED,
-    )
 
 
 def line(figure: Figure, name: str) -> list[float]:
@@ -52,7 +25,7 @@ def placed(figure: Figure) -> Markup:
 
 
 def test_the_lines_of_the_figure_are_what_missions_of_those_periods_give() -> None:
-    record = record_of(multi_bit_share=0.02)
+    record = mission_record(multi_bit_share=0.02)
     figure = scrub_figure(record)
     bits = Sensitivity(bits=10_600, changed=106.0, right_to_wrong=None, harmful=1_000)
     for position, period in enumerate(figure.traces[0]["x"]):
@@ -64,14 +37,14 @@ def test_the_lines_of_the_figure_are_what_missions_of_those_periods_give() -> No
 
 
 def test_the_mission_itself_stands_in_the_middle_of_its_figure() -> None:
-    figure = scrub_figure(record_of(period=10.0))
+    figure = scrub_figure(mission_record(period=10.0))
     periods = figure.traces[0]["x"]
     assert (periods[0], periods[len(periods) // 2], periods[-1]) == (0.01, 10.0, 10_000.0)
     assert line(figure, "this mission") == [pytest.approx(1.59e-5)]
 
 
 def test_a_first_order_share_above_one_is_not_drawn() -> None:
-    figure = scrub_figure(record_of(period=1e8))
+    figure = scrub_figure(mission_record(period=1e8))
     first = line(figure, "to first order")
     assert first[0] is not None
     assert first[-1] is None
@@ -79,8 +52,8 @@ def test_a_first_order_share_above_one_is_not_drawn() -> None:
 
 
 def test_the_section_warns_where_single_faults_do_not_hold() -> None:
-    good = mission_section(record_of(), "mission", placed)
-    bad = mission_section(record_of(period=1e5), "mission", placed)
+    good = mission_section(mission_record(), "mission", placed)
+    bad = mission_section(mission_record(period=1e5), "mission", placed)
     assert "check good" in good
     assert "WARNING" not in good
     assert "check bad" in bad
@@ -88,21 +61,21 @@ def test_the_section_warns_where_single_faults_do_not_hold() -> None:
 
 
 def test_the_section_says_what_is_left_out() -> None:
-    assert all(one in mission_section(record_of(), "mission", placed) for one in NOT_MODELLED)
+    assert all(one in mission_section(mission_record(), "mission", placed) for one in NOT_MODELLED)
 
 
 def test_bounds_of_failures_are_told_where_several_bits_may_flip() -> None:
     def meaning(record: MissionRecord) -> str:
         return {name: text for name, _, text in mission_rows(record)}["failures"]
 
-    assert "whatever upsets of several bits do" in meaning(record_of(multi_bit_share=0.1))
-    assert "whatever" not in meaning(record_of())
+    assert "whatever upsets of several bits do" in meaning(mission_record(multi_bit_share=0.1))
+    assert "whatever" not in meaning(mission_record())
 
 
 def test_a_mission_in_which_nothing_is_harmful_has_no_time_to_failure() -> None:
-    assert ("MTTF", "none", "mean time to failure of one device") in mission_rows(record_of(harmful=0))
+    assert ("MTTF", "none", "mean time to failure of one device") in mission_rows(mission_record(harmful=0))
 
 
 def test_a_mission_of_some_bits_says_of_how_many() -> None:
-    record = msgspec.structs.replace(record_of(), stored_bits=12_720)
+    record = msgspec.structs.replace(mission_record(), stored_bits=12_720)
     assert "10,600 bits (of 12,720 stored)" in scope_text(record)
