@@ -19,6 +19,7 @@ from edgeval.commands.demo import demo
 from edgeval.commands.doctor import doctor
 from edgeval.commands.emulator import emulator
 from edgeval.commands.export import export
+from edgeval.commands.harden import harden
 from edgeval.commands.inject_faults import inject_faults
 from edgeval.commands.report import report
 from edgeval.commands.targets import targets
@@ -39,7 +40,7 @@ def make_app() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for command in (targets, train, export, csim_compare, emulator, inject_faults, report, demo, doctor):
+    for command in (targets, train, export, csim_compare, emulator, inject_faults, harden, report, demo, doctor):
         app.command(command)
     return app
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgeval.hardening_record import HardenRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, Kind, load_record
 from edgeval.report.view import CampaignView, RunView
 from edgeval.run_directory import RunDirectory
@@ -36,6 +37,7 @@ def load_run_view(path: Path) -> RunView:
         export=_optional(ExportRecord, directory.record_file("export")),
         compare=_optional(CompareRecord, directory.record_file("csim-compare")),
         campaigns=tuple(_campaign(path, record, shapes) for record in records),
+        hardening=_optional(HardenRecord, directory.record_file("harden")),
     )
 
 

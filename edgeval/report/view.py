@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from edgeval.hardening_record import HardenRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, RunRecord
 
 
@@ -35,6 +36,7 @@ class RunView:
         export: ``None`` until ``edgeval export``.
         compare: ``None`` until ``edgeval csim-compare``.
         campaigns: One for each ``edgeval inject-faults``.
+        hardening: ``None`` until ``edgeval harden``.
     """
 
     name: str
@@ -42,3 +44,4 @@ class RunView:
     export: ExportRecord | None = None
     compare: CompareRecord | None = None
     campaigns: tuple[CampaignView, ...] = ()
+    hardening: HardenRecord | None = None
