@@ -17,7 +17,6 @@ from fault_injection.hardening.memory import NONE, TMR, TensorPlan
 from fault_injection.sites import Site
 from hls.csim import CSimulation, build_csim, open_csim
 from hls.engine import ExactEngine
-from hls.errors import LoweringError
 from hls.formats import Words
 from hls.graph import IntegerGraph
 from hls.hls4ml_flow.hardened import write_hardened
@@ -28,24 +27,25 @@ HARDENED_PROJECT = "hls4ml-hardened"
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
-def write_voted_project(run: RunDirectory, graph: IntegerGraph, plans: Sequence[TensorPlan]) -> None:
-    """Write the project of a plan that protects nothing but triplicated bits.
+def write_voted_project(run: RunDirectory, graph: IntegerGraph, plans: Sequence[TensorPlan]) -> str | None:
+    """Write the project of a plan; an older one is removed where this plan has none.
+
+    Returns:
+        ``None``, or why there is no project: what the C++ has voters for is triplicated bits.
 
     Raises:
-        LoweringError: another protection, or a project that cannot be voted. RunDirectoryError: no project to start
-            from.
+        LoweringError: a project that cannot be voted. RunDirectoryError: no project to start from.
     """
     folder = run.path / HARDENED_PROJECT
     others = [plan.tensor for plan in plans if plan.storage != "native" or not _only_voted(plan)]
-    if others or not any(plan.triplicated.any() for plan in plans):
-        shutil.rmtree(folder, ignore_errors=True)  # an older one would be of another plan
-        raise LoweringError(
-            found=f"other protections than voted bits in {others[0]}" if others else "no triplicated bit",
-            allowed="a plan of triplicated bits: what the C++ has voters for",
-            where="hardened hls4ml project",
-            remedy="choose --scheme tmr and a budget of 2 bits or more",
-        )
+    if others:
+        shutil.rmtree(folder, ignore_errors=True)
+        return f"{others[0]} is protected by more than voters, which is all the C++ has; --scheme tmr writes one"
+    if not any(plan.triplicated.any() for plan in plans):
+        shutil.rmtree(folder, ignore_errors=True)
+        return "no bit is triplicated"
     write_hardened(graph, run.project, folder, {plan.tensor: plan.triplicated for plan in plans})
+    return None
 
 
 def check_voters(  # noqa: PLR0913  # what is built, on what, and how much of it is tried

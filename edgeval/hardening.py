@@ -205,13 +205,20 @@ def _project(
 ) -> tuple[str | None, str | None, VoterCheck | None]:
     """Folder of the voted project, why there is none, and what its C-simulation showed."""
     try:
-        write_voted_project(run, graph, plan.tensors)
+        refused = write_voted_project(run, graph, plan.tensors)
     except (LoweringError, RunDirectoryError) as error:
         if options.verify_on_csim is not None:
             raise
-        return None, str(error), None
+        refused = str(error)
     if options.verify_on_csim is None:
-        return HARDENED_PROJECT, None, None
+        return (HARDENED_PROJECT, None, None) if refused is None else (None, refused, None)
+    if refused is not None:
+        raise UsageError(
+            found=f"no project to try: {refused}",
+            allowed="a plan of triplicated bits",
+            where="--verify-on-csim",
+            remedy="choose --scheme tmr and a budget of 2 bits or more",
+        )
     inputs = graph.quantize_inputs(campaign.samples.inputs)
     rng = np.random.default_rng(options.seed)
     checked = check_voters(

@@ -125,6 +125,8 @@ class Assessor:
                 continue
             output = flat(engine.with_words(words).run(golden.inputs).output)
             sample = np.flatnonzero((output != golden.output).any(axis=1))
+            if not len(sample):
+                continue
             rows = ChangedRows(fault=np.zeros(len(sample), np.int64), sample=sample, output=output[sample])
             damage[fault] = self.of_table(self.judge.judge(rows, 1))[0]
         return damage

@@ -69,7 +69,7 @@ class Choice:
     """
 
     storages: tuple[int, ...]
-    options: tuple[Int[np.ndarray, " words"], ...]
+    options: tuple[Int[np.ndarray, "..."], ...]
     cost: int
     damage: float
     bound: float
