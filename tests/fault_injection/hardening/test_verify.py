@@ -36,8 +36,9 @@ def mixed_judge() -> Judge:
 @pytest.fixture(scope="module", params=["decisions", "metric", "critical"])
 def perceptron(request: pytest.FixtureRequest) -> Assessed:
     measure: Measure = request.param
-    recipe = Mlp(widths=(8, 6, 5, 3), per_channel=True, po2=measure != "metric")
-    return assessed(classification(golden_of(recipe, samples=40)), measure)
+    powers = measure != "metric"  # else scales that need multipliers
+    recipe = Mlp(widths=(6, 5, 3), per_channel=powers, po2=powers)
+    return assessed(classification(golden_of(recipe, samples=30)), measure)
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +51,16 @@ def stored_bits(damages: list[tuple[StoredDamage, ...]]) -> int:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.6])
+@pytest.mark.parametrize("share", [0.05, 0.4])
 def test_every_bit_does_the_predicted_damage(perceptron: Assessed, scheme: SchemeName, share: float) -> None:
     assessor, damages = perceptron
     budget = int(share * stored_bits(damages))
     plan = make_plan(damages, scheme, budget)
-    found = verify(plan, assessor, 20, np.random.default_rng(0))
+    found = verify(plan, assessor, 8, np.random.default_rng(0))
     assert found.agrees
     assert found.predicted == found.verified
     assert found.differing == 0
-    assert found.brute_force == 20
+    assert found.brute_force == 8
     assert found.faults == found.physical_bits == stored_bits(damages) + plan.choice.cost
     assert plan.choice.cost <= budget
 
@@ -68,7 +69,7 @@ def test_every_bit_does_the_predicted_damage(perceptron: Assessed, scheme: Schem
 def test_so_it_is_with_every_encoding_and_kind_of_node(mixed: Assessed, scheme: SchemeName) -> None:
     assessor, damages = mixed
     plan = make_plan(damages, scheme, int(0.3 * stored_bits(damages)))
-    assert verify(plan, assessor, 20, np.random.default_rng(0)).agrees
+    assert verify(plan, assessor, 8, np.random.default_rng(0)).agrees
 
 
 def test_the_best_mix_uses_more_than_one_protection(mixed: Assessed) -> None:
