@@ -141,3 +141,19 @@ def test_a_project_of_an_older_plan_is_taken_away(run: Path) -> None:
 @pytest.mark.parametrize("option", ["--check=-1", "--verify-on-csim=0"])
 def test_a_number_out_of_range_is_refused(run: Path, option: str) -> None:
     assert edgeval(["harden", str(run), option]) == 2
+
+
+def test_a_regression_is_hardened_by_its_tolerance_and_by_its_metric(tmp_path: Path) -> None:
+    recipe = Mlp(widths=(5, 4, 2))
+    onnx.save(recipe.model(), tmp_path / "small.onnx")
+    labels = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", inputs=recipe.inputs(30).astype(np.float32), labels=labels)
+    run = tmp_path / "run"
+    arguments = ["--inputs", str(tmp_path / "x.npz"), "--task", "regression", "--metric", "rmse"]
+    assert edgeval(["export", str(tmp_path / "small.onnx"), "-o", str(run), *arguments]) == 0
+    assert edgeval(["inject-faults", str(run), "--critical-threshold", "1.5"]) == 0
+    for damage in ("decisions", "metric", "critical"):
+        assert edgeval(["harden", str(run), "--scheme", "secded", "--damage", damage, "--check", "5"]) == 0
+        record = load_record(HardenRecord, RunDirectory(run).record_file("harden"))
+        assert record.check.agrees
+        assert 0 < record.damage_after < record.damage_before
