@@ -25,6 +25,8 @@ class HardenOptions:
     """Identity of the campaign to use where the run has several that judge every bit."""
     check: int = 100
     """Repeat N random flips of the hardened memory by plain runs of the network."""
+    held_out: int | None = None
+    """Judge the plan on N further samples of the run, which the campaign did not use."""
     verify_on_csim: int | None = None
     """Build the hardened project; flip N triplicated and N other bits in its C-simulation."""
     seed: int = 0

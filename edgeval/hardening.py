@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -20,6 +21,7 @@ from edgeval.hardening_record import (
     HardenedTensor,
     HardeningCheck,
     HardenRecord,
+    HeldOut,
     ParetoRow,
     TriplicatedWord,
     VoterCheck,
@@ -27,8 +29,19 @@ from edgeval.hardening_record import (
 from edgeval.progress import say
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
-from fault_injection.hardening import Assessor, Plan, StoredDamage, damages_of, make_plan, pareto, total, verify
-from fault_injection.hardening.memory import NONE, PROTECTIONS, TMR, TensorMemory, TensorPlan, voters
+from fault_injection.golden import golden_run
+from fault_injection.hardening import (
+    Assessor,
+    Plan,
+    StoredDamage,
+    damages_of,
+    judged_damage,
+    make_plan,
+    pareto,
+    total,
+    verify,
+)
+from fault_injection.hardening.memory import NONE, PROTECTIONS, TMR, TensorMemory, TensorPlan, unprotected, voters
 from hls.environment import worker_count
 from hls.errors import LoweringError, RunDirectoryError, UsageError
 from hls.graph import IntegerGraph
@@ -71,6 +84,7 @@ def harden_run(run: RunDirectory, options: HardenOptions) -> HardenRecord:
     say("flipping every physical bit of the hardened memory")
     rng = np.random.default_rng(options.seed)
     checked = verify(plan, assessor, options.check, rng)
+    held_out = None if options.held_out is None else _held_out(run, campaign, plan, assessor, options.held_out)
     save_record(hardened_memory(graph, plan, options.scheme), run.path / HARDENING_FILE)
     project, refused, voted = _project(run, graph, plan, campaign, options)
     record = HardenRecord(
@@ -112,6 +126,7 @@ def harden_run(run: RunDirectory, options: HardenOptions) -> HardenRecord:
             mismatches=checked.mismatches,
             agrees=checked.agrees,
         ),
+        held_out=held_out,
         project=project,
         no_project=refused,
         voter_check=voted,
@@ -198,6 +213,29 @@ def _rows(graph: IntegerGraph, plan: Plan, damages: list[tuple[StoredDamage, ...
             )
         )
     return tuple(rows)
+
+
+def _held_out(run: RunDirectory, campaign: ExhaustiveCampaign, plan: Plan, assessor: Assessor, count: int) -> HeldOut:
+    used, samples = len(campaign.samples.inputs), run.samples()
+    if not 1 <= count <= len(samples.inputs) - used:
+        raise UsageError(
+            found=str(count),
+            allowed=f"1 to {len(samples.inputs) - used}: the run has {len(samples.inputs):,} samples, of which the "
+            f"campaign used {used:,}",
+            where="--held-out",
+            remedy="run `edgeval inject-faults` with --samples, and name that campaign with --campaign",
+        )
+    say(f"judging the plan on {count:,} other samples")
+    part = slice(used, used + count)
+    graph = campaign.judge.golden.graph
+    golden = golden_run(graph, graph.quantize_inputs(samples.inputs[part]))
+    labels = None if samples.labels is None else samples.labels[part]
+    other = replace(assessor, judge=replace(campaign.judge, golden=golden, labels=labels))
+    return HeldOut(
+        samples=count,
+        damage_before=judged_damage(unprotected(graph), other),
+        damage_after=judged_damage(plan.tensors, other),
+    )
 
 
 def _project(

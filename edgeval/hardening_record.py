@@ -71,6 +71,20 @@ class VoterCheck(RecordPart, frozen=True):
     mismatches: tuple[str, ...]
 
 
+class HeldOut(RecordPart, frozen=True):
+    """The plan on samples that it was not chosen with.
+
+    Attributes:
+        samples: How many: those of the run behind the campaign's.
+        damage_before: Of a flip of every stored bit on them, unprotected.
+        damage_after: Of a flip of every physical bit under the plan.
+    """
+
+    samples: int
+    damage_before: float
+    damage_after: float
+
+
 class ParetoRow(RecordPart, frozen=True):
     """One scheme at one budget.
 
@@ -102,6 +116,7 @@ class HardenRecord(RecordPart, frozen=True, tag="edgeval.harden/1"):
         voters: Majority gates.
         metric: Fault-free.
         check: The campaign on the hardened memory.
+        held_out: The same on other samples; ``None`` where it was not asked for.
         project: Folder of the hardened hls4ml project in the run; ``None`` where there is none, for the reason given.
         voter_check: That project in C-simulation; ``None`` where it was not asked for.
     """
@@ -123,6 +138,7 @@ class HardenRecord(RecordPart, frozen=True, tag="edgeval.harden/1"):
     tensors: tuple[HardenedRow, ...]
     pareto: tuple[ParetoRow, ...]
     check: HardeningCheck
+    held_out: HeldOut | None
     project: str | None
     no_project: str | None
     voter_check: VoterCheck | None
@@ -161,6 +177,6 @@ class HardenedMemory(RecordPart, frozen=True, tag="edgeval.hardening/1"):
 
 
 __all__ = [
-    "HardenRecord", "HardenedMemory", "HardenedRow", "HardenedTensor", "HardeningCheck", "ParetoRow",
+    "HardenRecord", "HardenedMemory", "HardenedRow", "HardenedTensor", "HardeningCheck", "HeldOut", "ParetoRow",
     "TriplicatedWord", "VoterCheck",
 ]  # fmt: skip

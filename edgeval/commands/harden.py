@@ -56,6 +56,12 @@ def _write(record: HardenRecord) -> None:
     )
     write_line(_proof(record))
     _write_check(record)
+    if (other := record.held_out) is not None:
+        share = f" ({percent(other.damage_after / other.damage_before)})" if other.damage_before else ""
+        write_line(
+            f"on {other.samples:,} other samples: {_number(other.damage_before)} before, "
+            f"{_number(other.damage_after)} after{share}"
+        )
     write_table(
         ["tensor", "words", "storage", "protected words", "triplicated bits", "added bits", "before", "after"],
         [

@@ -151,7 +151,17 @@ def _facts(record: HardenRecord) -> list[tuple[Child, Child]]:
         ("Voters", count(record.voters)),
         ("Damage", measure_name(record)),
         ("Campaign", code(record.campaign)),
+        ("On samples it was not chosen with", _held_out(record)),
     ]
+
+
+def _held_out(record: HardenRecord) -> str:
+    other = record.held_out
+    if other is None:
+        return "not judged"
+    after = f"{significant(other.damage_after)} of {significant(other.damage_before)}"
+    left = f" ({percent(other.damage_after / other.damage_before)})" if other.damage_before else ""
+    return f"{after} remain{left}, {counted(other.samples, 'sample')}"
 
 
 def _tensors(record: HardenRecord) -> Markup:

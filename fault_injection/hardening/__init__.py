@@ -3,9 +3,9 @@
 from fault_injection.hardening.damage import Assessor, Measure, total
 from fault_injection.hardening.prices import StoredDamage, damages_of
 from fault_injection.hardening.schemes import SCHEMES, ParetoPoint, Plan, SchemeName, make_plan, pareto
-from fault_injection.hardening.verify import Verification, verify
+from fault_injection.hardening.verify import Verification, judged_damage, verify
 
 __all__ = [
     "SCHEMES", "Assessor", "Measure", "ParetoPoint", "Plan", "SchemeName", "StoredDamage", "Verification",
-    "damages_of", "make_plan", "pareto", "total", "verify",
+    "damages_of", "judged_damage", "make_plan", "pareto", "total", "verify",
 ]  # fmt: skip

@@ -157,6 +157,19 @@ def memories(graph: IntegerGraph, plans: tuple[TensorPlan, ...]) -> list[TensorM
     return [TensorMemory(graph.tensors[plan.tensor], plan) for plan in plans]
 
 
+def unprotected(graph: IntegerGraph) -> tuple[TensorPlan, ...]:
+    """The memory of a network as it is."""
+    return tuple(
+        TensorPlan(
+            tensor=name,
+            storage="native",
+            protection=np.zeros(tensor.words.size, np.int64),
+            triplicated=np.zeros(tensor.words.size, np.int64),
+        )
+        for name, tensor in graph.tensors.items()
+    )
+
+
 def voters(plans: tuple[TensorPlan, ...]) -> int:
     """Majority gates: one for each bit that is stored three times."""
     return int(sum(np.bitwise_count(plan.triplicated).sum() for plan in plans))

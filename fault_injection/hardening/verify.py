@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fault_injection.hardening.damage import Assessor, total
-from fault_injection.hardening.memory import TensorMemory, memories
+from fault_injection.hardening.memory import TensorMemory, TensorPlan, memories
 from fault_injection.hardening.prices import word_changes
 from fault_injection.hardening.schemes import Plan
 from hls.graph import WordChange
@@ -84,6 +84,21 @@ def verify(plan: Plan, assessor: Assessor, brute_force: int, rng: np.random.Gene
         brute_force=sum(map(len, picks)),
         mismatches=tuple(mismatches),
     )
+
+
+def judged_damage(plans: tuple[TensorPlan, ...], assessor: Assessor) -> float:
+    """Damage of a flip of every physical bit of a memory on any evaluation set of its network.
+
+    Args:
+        plans: How each tensor is stored, chosen with whatever samples.
+        assessor: Of the samples that are asked about.
+    """
+    found = []
+    for memory in memories(assessor.judge.golden.graph, plans):
+        bits = memory.bits()
+        found.append(assessor.of_words(memory.tensor.name, bits.word, memory.read_with_fault(bits)))
+        found.append(_bound_damages(memory, assessor))
+    return total(np.concatenate(found))
 
 
 def _bound_damages(memory: TensorMemory, assessor: Assessor) -> Float[np.ndarray, " bounds"]:

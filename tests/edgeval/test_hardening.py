@@ -143,6 +143,27 @@ def test_a_number_out_of_range_is_refused(run: Path, option: str) -> None:
     assert edgeval(["harden", str(run), option]) == 2
 
 
+def test_a_plan_is_judged_on_samples_that_the_campaign_did_not_use(run: Path) -> None:
+    shutil.rmtree(run / "records")
+    assert edgeval(["inject-faults", str(run), "--samples", "25"]) == 0
+    assert edgeval(["harden", str(run), "--scheme", "tmr", "--held-out", "15"]) == 0
+    record = load_record(HardenRecord, RunDirectory(run).record_file("harden"))
+    assert record.held_out is not None
+    assert record.held_out.samples == 15
+    assert edgeval(["inject-faults", str(run)]) == 0
+    both = exhaustive_campaign(RunDirectory(run)).outcomes["decisions_changed"].to_numpy().sum()
+    assert record.held_out.damage_before == both - record.damage_before
+    assert 0 < record.held_out.damage_after < record.held_out.damage_before
+
+
+@pytest.mark.parametrize("count", ["0", "1"])
+def test_samples_that_the_campaign_used_are_no_other_ones(
+    run: Path, count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edgeval(["harden", str(run), "--held-out", count]) == 2
+    assert "the run has 40 samples, of which the campaign used 40" in capsys.readouterr().err
+
+
 def test_a_regression_is_hardened_by_its_tolerance_and_by_its_metric(tmp_path: Path) -> None:
     recipe = Mlp(widths=(5, 4, 2))
     onnx.save(recipe.model(), tmp_path / "small.onnx")

@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 
-from edgeval.hardening_record import HardenedRow, HardeningCheck, HardenRecord, ParetoRow, VoterCheck
+from edgeval.hardening_record import HardenedRow, HardeningCheck, HardenRecord, HeldOut, ParetoRow, VoterCheck
 from edgeval.records import Fingerprint, MetricValue
 from edgeval.report.figures import Figure
 from edgeval.report.hardening_section import hardening, pareto_figure
@@ -34,7 +34,7 @@ RECORD = HardenRecord(
     check=HardeningCheck(
         physical_bits=1100, predicted=200.0, verified=200.0, differing=0, brute_force=20, mismatches=(), agrees=True
     ),
-    project="hls4ml-hardened", no_project=None,
+    held_out=None, project="hls4ml-hardened", no_project=None,
     voter_check=VoterCheck(
         verdict="match", headline="MATCH 10 of 10 words", single=30, double=10, unprotected=10, visible=15, words=500,
         mismatches=(),
@@ -85,6 +85,12 @@ def test_a_plan_without_a_project_says_why() -> None:
 
 def test_a_plan_that_is_not_proven_best_has_its_bound() -> None:
     assert "no less than 190 can be reached" in page(msgspec.structs.replace(RECORD, optimal=False, bound=190.0))
+
+
+def test_other_samples_have_their_say() -> None:
+    other = HeldOut(samples=50, damage_before=400.0, damage_after=320.0)
+    assert "320 of 400 remain (80.0 %), 50 samples" in page(msgspec.structs.replace(RECORD, held_out=other))
+    assert "not judged" in page(RECORD)
 
 
 def test_every_scheme_has_a_line_of_its_own_colour_and_dash() -> None:
