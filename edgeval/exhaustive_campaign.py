@@ -98,6 +98,8 @@ def _chosen(run: RunDirectory, found: dict[str, InjectRecord], wanted: str | Non
         )
     most = max(record.samples for record in found.values())
     best = [name for name, record in found.items() if record.samples == most]
+    # What is read of a table is the same in either detail; both are there where decisions were looked at first.
+    best = [name for name in best if found[name].detail == "full"] or best
     if len(best) > 1:
         raise UsageError(
             found=f"{len(best)} campaigns that flipped every stored bit on {most:,} samples",
@@ -111,7 +113,7 @@ def _chosen(run: RunDirectory, found: dict[str, InjectRecord], wanted: str | Non
 def _outcomes(folder: Path, sites: int) -> pa.Table:
     columns = ["site", "decisions_changed", "metric_change"]
     try:
-        table = pa.concat_tables(pq.read_table(part, columns=columns) for part in sorted(folder.glob("part-*.parquet")))
+        table = pa.concat_tables(pq.read_table(part, columns=columns) for part in sorted(folder.glob("*.parquet")))
     except (OSError, pa.ArrowException, ValueError) as error:
         raise _damaged(folder, f"{type(error).__name__}: {error}") from error
     if table.num_rows != sites:

@@ -82,11 +82,11 @@ def _hit(outputs: Values, labels: Labels) -> Contributions:
 
 
 def _squared_error(outputs: Values, labels: Labels) -> Contributions:
-    return np.asarray(np.mean((outputs - labels.reshape(len(labels), -1)) ** 2, axis=1), dtype=np.float64)
+    return np.asarray(np.mean((outputs - labels.reshape(outputs.shape)) ** 2, axis=1), dtype=np.float64)
 
 
 def _absolute_error(outputs: Values, labels: Labels) -> Contributions:
-    return np.asarray(np.mean(np.abs(outputs - labels.reshape(len(labels), -1)), axis=1), dtype=np.float64)
+    return np.asarray(np.mean(np.abs(outputs - labels.reshape(outputs.shape)), axis=1), dtype=np.float64)
 
 
 def _square_root(mean: float) -> float:

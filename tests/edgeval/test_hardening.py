@@ -99,10 +99,24 @@ def test_of_several_campaigns_the_one_on_most_samples_is_used_or_the_one_that_is
     whole = exhaustive_campaign(directory).record
     assert edgeval(["inject-faults", str(run), "--samples", "10"]) == 0
     assert exhaustive_campaign(directory).record == whole
-    records = [load_record(InjectRecord, path) for path in (run / "records").glob("inject-faults-*.json")]
-    small = next(record for record in records if record.samples == 10)
+    small = next(record for record in _records(run) if record.samples == 10)
     found = exhaustive_campaign(directory, identity(small.fingerprint))
     assert (found.record, len(found.samples.inputs), found.judge.golden.samples) == (small, 10, 10)
+
+
+def test_a_campaign_of_decisions_alone_will_do_and_a_full_one_is_preferred(run: Path) -> None:
+    directory = RunDirectory(run)
+    whole = exhaustive_campaign(directory)
+    assert edgeval(["inject-faults", str(run), "--detail", "decisions"]) == 0
+    assert exhaustive_campaign(directory).record == whole.record
+    records = {record.detail: record for record in _records(run)}
+    counted = exhaustive_campaign(directory, identity(records["decisions"].fingerprint))
+    for column in ("site", "decisions_changed", "metric_change"):
+        assert counted.outcomes[column].equals(whole.outcomes[column])
+
+
+def _records(run: Path) -> list[InjectRecord]:
+    return [load_record(InjectRecord, path) for path in (run / "records").glob("inject-faults-*.json")]
 
 
 def test_two_campaigns_on_as_many_samples_have_to_be_told_apart(run: Path) -> None:
@@ -118,7 +132,7 @@ def test_a_campaign_that_is_not_there_is_refused_with_those_that_are(run: Path) 
 
 
 def test_outcomes_that_are_gone_are_missed(run: Path) -> None:
-    for part in run.glob("outcomes/*/part-*"):
+    for part in run.glob("outcomes/*/*.parquet"):
         part.unlink()
     with pytest.raises(RunDirectoryError, match="run the same `edgeval inject-faults` again"):
         exhaustive_campaign(RunDirectory(run))

@@ -65,3 +65,10 @@ def test_target_values_that_do_not_fit_the_outputs_are_refused() -> None:
 
 def test_every_named_metric_goes_by_its_name() -> None:
     assert {name: metric.name for name, metric in METRICS.items()} == {name: name for name in METRICS}
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae"])
+@pytest.mark.parametrize("shape", [(0,), (0, 1), (0, 2)])
+def test_no_rows_have_no_contributions(name: str, shape: tuple[int, ...]) -> None:
+    outputs = np.zeros((0, shape[-1] if len(shape) == 2 else 1))
+    assert METRICS[name].per_sample(outputs, np.zeros(shape)).shape == (0,)
