@@ -69,6 +69,7 @@ def harden_run(run: RunDirectory, options: HardenOptions) -> HardenRecord:
     started = time.monotonic()
     graph = run.network()
     campaign = exhaustive_campaign(run, options.campaign)
+    _require_held_out(run, campaign, options.held_out)
     stored = campaign.outcomes.num_rows
     budget = budget_bits(options.budget, stored)
     metric = run_metric(run.run_record())
@@ -217,14 +218,6 @@ def _rows(graph: IntegerGraph, plan: Plan, damages: list[tuple[StoredDamage, ...
 
 def _held_out(run: RunDirectory, campaign: ExhaustiveCampaign, plan: Plan, assessor: Assessor, count: int) -> HeldOut:
     used, samples = len(campaign.samples.inputs), run.samples()
-    if not 1 <= count <= len(samples.inputs) - used:
-        raise UsageError(
-            found=str(count),
-            allowed=f"1 to {len(samples.inputs) - used}: the run has {len(samples.inputs):,} samples, of which the "
-            f"campaign used {used:,}",
-            where="--held-out",
-            remedy="run `edgeval inject-faults` with --samples, and name that campaign with --campaign",
-        )
     say(f"judging the plan on {count:,} other samples")
     part = slice(used, used + count)
     graph = campaign.judge.golden.graph
@@ -269,3 +262,14 @@ def _require_options(options: HardenOptions) -> None:
     for name, value in (("--check", options.check), ("--verify-on-csim", options.verify_on_csim)):
         if value is not None and value < (0 if name == "--check" else 1):
             raise UsageError(found=str(value), allowed="1 or more", where=name, remedy="give a number")
+
+
+def _require_held_out(run: RunDirectory, campaign: ExhaustiveCampaign, count: int | None) -> None:
+    used, whole = len(campaign.samples.inputs), len(run.samples().inputs)
+    if count is not None and not 1 <= count <= whole - used:
+        raise UsageError(
+            found=str(count),
+            allowed=f"1 to {whole - used}: the run has {whole:,} samples, of which the campaign used {used:,}",
+            where="--held-out",
+            remedy="run `edgeval inject-faults` with --samples, and name that campaign with --campaign",
+        )

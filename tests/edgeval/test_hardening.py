@@ -16,7 +16,7 @@ from edgeval.exhaustive_campaign import exhaustive_campaign
 from edgeval.fingerprint import identity
 from edgeval.hardening import budget_bits
 from edgeval.hardening_record import HardenedMemory, HardenRecord
-from edgeval.records import InjectRecord, load_record
+from edgeval.records import InjectRecord, load_record, save_record
 from edgeval.run_directory import RunDirectory
 from hls.errors import RunDirectoryError, UsageError
 
@@ -86,10 +86,24 @@ def test_a_run_without_such_a_campaign_is_told_the_command(run: Path, capsys: py
     assert f"edgeval inject-faults {run}" in capsys.readouterr().err
 
 
-def test_a_campaign_of_some_bits_is_none_of_every_bit(run: Path) -> None:
-    shutil.rmtree(run / "records")
-    assert edgeval(["inject-faults", str(run), "--bits", "msb"]) == 0
-    assert edgeval(["inject-faults", str(run), "--fault", "stuck1"]) == 0
+def another(run: Path, **changes: object) -> InjectRecord:
+    """The run's campaign once more with something else about it, as a record of its own."""
+    (path,) = (run / "records").glob("inject-faults-*.json")
+    record = load_record(InjectRecord, path)
+    configuration = {**record.fingerprint.configuration, "changed": sorted(changes)}
+    fingerprint = msgspec.structs.replace(record.fingerprint, configuration=configuration)
+    made = msgspec.structs.replace(record, **{"fingerprint": fingerprint, **changes})
+    save_record(made, path.with_name(f"inject-faults-{identity(made.fingerprint)}.json"))
+    return made
+
+
+@pytest.mark.parametrize(
+    "changes", [{"exhaustive": False}, {"fault": "stuck1"}, {"faults": 7}, {"samples": 39}], ids=str
+)
+def test_a_campaign_of_less_is_none_of_every_bit_on_these_samples(run: Path, changes: dict[str, object]) -> None:
+    (original,) = (run / "records").glob("inject-faults-*.json")
+    another(run, **changes)
+    original.unlink()
     with pytest.raises(RunDirectoryError, match="no campaign that flipped every stored bit"):
         exhaustive_campaign(RunDirectory(run))
 
@@ -97,32 +111,25 @@ def test_a_campaign_of_some_bits_is_none_of_every_bit(run: Path) -> None:
 def test_of_several_campaigns_the_one_on_most_samples_is_used_or_the_one_that_is_named(run: Path) -> None:
     directory = RunDirectory(run)
     whole = exhaustive_campaign(directory).record
-    assert edgeval(["inject-faults", str(run), "--samples", "10"]) == 0
+    assert edgeval(["inject-faults", str(run), "--samples", "10", "--detail", "decisions"]) == 0
     assert exhaustive_campaign(directory).record == whole
-    small = next(record for record in _records(run) if record.samples == 10)
+    records = [load_record(InjectRecord, path) for path in (run / "records").glob("inject-faults-*.json")]
+    small = next(record for record in records if record.samples == 10)
     found = exhaustive_campaign(directory, identity(small.fingerprint))
     assert (found.record, len(found.samples.inputs), found.judge.golden.samples) == (small, 10, 10)
 
 
-def test_a_campaign_of_decisions_alone_will_do_and_a_full_one_is_preferred(run: Path) -> None:
-    directory = RunDirectory(run)
-    whole = exhaustive_campaign(directory)
-    assert edgeval(["inject-faults", str(run), "--detail", "decisions"]) == 0
-    assert exhaustive_campaign(directory).record == whole.record
-    records = {record.detail: record for record in _records(run)}
-    counted = exhaustive_campaign(directory, identity(records["decisions"].fingerprint))
-    for column in ("site", "decisions_changed", "metric_change"):
-        assert counted.outcomes[column].equals(whole.outcomes[column])
-
-
-def _records(run: Path) -> list[InjectRecord]:
-    return [load_record(InjectRecord, path) for path in (run / "records").glob("inject-faults-*.json")]
+def test_a_full_campaign_is_preferred_to_one_of_decisions_alone(run: Path) -> None:
+    counted = another(run, detail="decisions")
+    assert exhaustive_campaign(RunDirectory(run)).record.detail == "full"
+    assert exhaustive_campaign(RunDirectory(run), identity(counted.fingerprint)).record == counted
 
 
 def test_two_campaigns_on_as_many_samples_have_to_be_told_apart(run: Path) -> None:
-    assert edgeval(["inject-faults", str(run), "--critical-share", "0.1"]) == 0
+    other = another(run, critical_share=0.1)
     with pytest.raises(UsageError, match="--campaign: found 2 campaigns"):
         exhaustive_campaign(RunDirectory(run))
+    assert exhaustive_campaign(RunDirectory(run), identity(other.fingerprint)).judge.critical_share == 0.1
 
 
 def test_a_campaign_that_is_not_there_is_refused_with_those_that_are(run: Path) -> None:
@@ -157,6 +164,7 @@ def test_a_number_out_of_range_is_refused(run: Path, option: str) -> None:
     assert edgeval(["harden", str(run), option]) == 2
 
 
+@pytest.mark.slow
 def test_a_plan_is_judged_on_samples_that_the_campaign_did_not_use(run: Path) -> None:
     shutil.rmtree(run / "records")
     assert edgeval(["inject-faults", str(run), "--samples", "25"]) == 0
@@ -178,6 +186,7 @@ def test_samples_that_the_campaign_used_are_no_other_ones(
     assert "the run has 40 samples, of which the campaign used 40" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_regression_is_hardened_by_its_tolerance_and_by_its_metric(tmp_path: Path) -> None:
     recipe = Mlp(widths=(5, 4, 2))
     onnx.save(recipe.model(), tmp_path / "small.onnx")
