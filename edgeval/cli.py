@@ -20,6 +20,7 @@ from edgeval.commands.doctor import doctor
 from edgeval.commands.emulator import emulator
 from edgeval.commands.export import export
 from edgeval.commands.inject_faults import inject_faults
+from edgeval.commands.rank_bits import rank_bits
 from edgeval.commands.report import report
 from edgeval.commands.targets import targets
 from edgeval.commands.train import train
@@ -39,7 +40,7 @@ def make_app() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for command in (targets, train, export, csim_compare, emulator, inject_faults, report, demo, doctor):
+    for command in (targets, train, export, csim_compare, emulator, inject_faults, rank_bits, report, demo, doctor):
         app.command(command)
     return app
 

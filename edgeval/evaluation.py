@@ -36,6 +36,30 @@ def run_metric(record: RunRecord) -> Metric:
     return TARGETS[record.source].metric if record.source in TARGETS else METRICS[record.metric]
 
 
+def campaign_metric(record: RunRecord, name: str | None) -> Metric:
+    """The metric that a campaign on a run counts damage in.
+
+    Args:
+        record: What the run is of.
+        name: A metric of ``METRICS`` that fits the run's task; ``None`` for the run's own.
+
+    Raises:
+        UsageError: no such metric, or one of another task.
+    """
+    own = run_metric(record)
+    if name is None or name == own.name:
+        return own
+    fitting = [key for key, metric in METRICS.items() if metric.classes == (record.task == "classification")]
+    if name not in fitting:
+        raise UsageError(
+            found=repr(name),
+            allowed=", ".join(dict.fromkeys((own.name, *fitting))),
+            where=f"metric of a {record.task}",
+            remedy="choose a metric of the run's task",
+        )
+    return METRICS[name]
+
+
 def evaluation(
     record: RunRecord, graph: IntegerGraph, samples: Samples, critical_threshold: float | None = None
 ) -> Evaluation:

@@ -36,7 +36,7 @@ class InjectConfig:
     task: Literal["classification", "regression"] | None = None
     """For a QONNX file: what its outputs mean."""
     metric: str | None = None
-    """For a QONNX file: accuracy, rmse or mae."""
+    """For a QONNX file: accuracy, cross-entropy, rmse or mae."""
     input_format: str | None = None
     """For a QONNX file that never quantizes its input: format of its words, fixed<W,I>."""
     faults: FaultOptions = FaultOptions()  # noqa: RUF009  # frozen: one default for all is what is meant

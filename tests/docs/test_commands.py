@@ -24,6 +24,7 @@ COMMANDS = {
     "csim-compare": "CompareConfig",
     "emulator": "EmulatorConfig",
     "inject-faults": "InjectConfig",
+    "rank-bits": "RankConfig",
     "report": "ReportConfig",
     "demo": "DemoConfig",
     "doctor": "DoctorConfig",
