@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edgeval.ranking_record import RankRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, Kind, load_record
-from edgeval.report.view import CampaignView, RunView
+from edgeval.report.view import CampaignView, RankingView, RunView
 from edgeval.run_directory import RunDirectory
 from hls.errors import RunDirectoryError
 
@@ -36,6 +37,7 @@ def load_run_view(path: Path) -> RunView:
         export=_optional(ExportRecord, directory.record_file("export")),
         compare=_optional(CompareRecord, directory.record_file("csim-compare")),
         campaigns=tuple(_campaign(path, record, shapes) for record in records),
+        ranking=_ranking(path, directory.record_file("rank-bits")),
     )
 
 
@@ -49,17 +51,41 @@ def _shapes(directory: RunDirectory) -> Mapping[str, tuple[int, ...]]:
     return {name: tensor.words.shape for name, tensor in directory.network().tensors.items()}
 
 
-def _campaign(run: Path, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> CampaignView:
-    record = load_record(InjectRecord, path)
-    relative = PurePosixPath(record.outcomes)
+def _ranking(run: Path, path: Path) -> RankingView | None:
+    if not path.exists():
+        return None
+    record = load_record(RankRecord, path)
+    file = _inside(run, record.ranking, path, "rank-bits")
+    if record.oracle is None or not file.exists():
+        return RankingView(record=record)
+    names = ["damage", *(f"rank_{score.method}" for score in record.scores)]
+    try:
+        columns = pq.read_table(file, columns=names)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(file, f"{type(error).__name__}: {error}", "the ranking of a run", "rank-bits") from error
+    if columns.num_rows != record.sites or columns.column_names != names:
+        found = f"{columns.num_rows:,} rows of {', '.join(columns.column_names)}"
+        raise _damaged(file, found, f"{record.sites:,} of {', '.join(names)}, as the record says", "rank-bits")
+    return RankingView(record=record, columns=columns)
+
+
+def _inside(run: Path, name: str, record: Path, command: str) -> Path:
+    """What a record names inside its run."""
+    relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts:
         raise RunDirectoryError(
-            found=f"outcomes in {record.outcomes}",
+            found=f"outcomes in {name}",
             allowed="a folder inside the run",
-            where=str(path),
-            remedy="run `edgeval inject-faults` again",
+            where=str(record),
+            remedy=f"run `edgeval {command}` again",
         )
-    return CampaignView(record=record, outcomes=_outcomes(run / relative, record.faults), shapes=shapes)
+    return run / relative
+
+
+def _campaign(run: Path, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> CampaignView:
+    record = load_record(InjectRecord, path)
+    folder = _inside(run, record.outcomes, path, "inject-faults")
+    return CampaignView(record=record, outcomes=_outcomes(folder, record.faults), shapes=shapes)
 
 
 def _outcomes(folder: Path, faults: int) -> pa.Table | None:
@@ -87,7 +113,7 @@ def _part(path: Path) -> pa.Table:
     return table
 
 
-def _damaged(path: Path, found: str, allowed: str) -> RunDirectoryError:
+def _damaged(path: Path, found: str, allowed: str, command: str = "inject-faults") -> RunDirectoryError:
     return RunDirectoryError(
-        found=found, allowed=allowed, where=str(path), remedy="delete it and run the same `edgeval inject-faults` again"
+        found=found, allowed=allowed, where=str(path), remedy=f"delete it and run the same `edgeval {command}` again"
     )

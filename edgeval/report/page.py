@@ -22,6 +22,7 @@ from edgeval.report.fault_section import campaign
 from edgeval.report.figures import Figure
 from edgeval.report.markup import Child, Markup, element, raw_element, table
 from edgeval.report.numbers import count, percent, quantity
+from edgeval.report.ranking_section import ranked
 from edgeval.report.sections import (
     comparison,
     layers,
@@ -113,6 +114,10 @@ def _run(view: RunView, anchor: str, figures: _Figures) -> tuple[Markup, list[Li
     if not campaigns:
         text = "No faults have been injected yet."
         faults = section(f"{anchor}-faults", "Faults", missing(text, "edgeval inject-faults RUN"))
+    ranking: Child = ""
+    if view.ranking is not None:
+        parts.append((f"{anchor}-ranking", "Ranked bits"))
+        ranking = ranked(view.ranking, *parts[-1], place_figure)
     parts.append((f"{anchor}-provenance", "Provenance"))
     article = element(
         "article",
@@ -121,6 +126,7 @@ def _run(view: RunView, anchor: str, figures: _Figures) -> tuple[Markup, list[Li
         layers(view.export, f"{anchor}-layers"),
         comparison(view.compare, f"{anchor}-comparison"),
         faults,
+        ranking,
         provenance(_fingerprints(view), f"{anchor}-provenance"),
         id=anchor,
     )
@@ -140,7 +146,8 @@ def _fingerprints(view: RunView) -> list[tuple[str, Fingerprint]]:
     found = [("the run", view.run.fingerprint)]
     found += [("the integer network", view.export.fingerprint)] if view.export else []
     found += [("the comparison", view.compare.fingerprint)] if view.compare else []
-    return found + [("the faults", one.record.fingerprint) for one in view.campaigns]
+    found += [("the faults", one.record.fingerprint) for one in view.campaigns]
+    return found + ([("the ranking", view.ranking.record.fingerprint)] if view.ranking else [])
 
 
 def _runs_table(runs: Sequence[RunView]) -> Markup:

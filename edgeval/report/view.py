@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from edgeval.ranking_record import RankRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, RunRecord
 
 
@@ -26,6 +27,19 @@ class CampaignView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankingView:
+    """Ranked bits.
+
+    Attributes:
+        record: What ``edgeval rank-bits`` found.
+        columns: ``damage`` and ``rank_<method>`` of every site; ``None`` where they were not scored or not kept.
+    """
+
+    record: RankRecord
+    columns: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run with every record it has.
 
@@ -35,6 +49,7 @@ class RunView:
         export: ``None`` until ``edgeval export``.
         compare: ``None`` until ``edgeval csim-compare``.
         campaigns: One for each ``edgeval inject-faults``.
+        ranking: ``None`` until ``edgeval rank-bits``.
     """
 
     name: str
@@ -42,3 +57,4 @@ class RunView:
     export: ExportRecord | None = None
     compare: CompareRecord | None = None
     campaigns: tuple[CampaignView, ...] = ()
+    ranking: RankingView | None = None
