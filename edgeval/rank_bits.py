@@ -144,7 +144,8 @@ def loss_judge(graph: IntegerGraph, samples: Samples, metric: Metric) -> Judge:
         metric.value(network_outputs(graph, samples.inputs), samples.labels)
     return Judge(
         golden=golden_run(graph, graph.quantize_inputs(samples.inputs)),
-        decision=Decision(kind="argmax"),  # of no account: only the change of the metric is read
+        # Says what the reference is where there are no labels: the answers' classes, or the answers.
+        decision=Decision(kind="argmax" if metric.classes else "tolerance"),
         labels=samples.labels,
         per_sample=metric.per_sample,
         finish=metric.finish,
@@ -188,7 +189,7 @@ def oracle_damage(run: RunDirectory, judge: Judge, flips: Flips, loss: str) -> t
     Raises:
         RunDirectoryError: an earlier measurement is damaged.
     """
-    arrays = {"inputs": judge.golden.inputs, "labels": judge.reference()}
+    arrays = {"inputs": judge.golden.inputs, "labels": judge.reference}
     fingerprint = make_fingerprint(
         "rank-bits oracle",
         {"loss": loss, "fault": "flip"},
@@ -211,7 +212,7 @@ def oracle_damage(run: RunDirectory, judge: Judge, flips: Flips, loss: str) -> t
 
 def _sensitivities(graph: IntegerGraph, judge: Judge, record: RunRecord) -> Sensitivities:
     loss: LossKind = "cross-entropy" if record.task == "classification" else "squared-error"
-    return Sensitivities(graph, judge.golden.inputs, judge.reference(), loss)
+    return Sensitivities(graph, judge.golden.inputs, judge.reference, loss)
 
 
 def _digest(samples: Samples) -> str:

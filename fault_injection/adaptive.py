@@ -1,6 +1,6 @@
 """PrioriFI's adaptive order: each measured damage says which bit plane to go on with.
 
-Source: Weng et al., "PrioriFI" (ASPLOS 2026), as its code does it: bits lie in one list a plane, L_0 (most significant)
+Source: PrioriFI (ASPLOS 2026), as its code does it: bits lie in one list a plane, L_0 (most significant)
 first, each list in the order of a parameter ranking. The first bit of every list is probed; from then on the head of
 the list with the largest figure is next. A list's figure is the median of its last k measured damages, or their mean
 where the list has fewer than k bits left. Of equal figures the more significant plane wins (the original leaves that
@@ -9,7 +9,10 @@ open).
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from statistics import fmean, median
 
 import numpy as np
 from jaxtyping import Int
@@ -46,14 +49,14 @@ def adaptive_schedule(lists: Sequence[Sequence[int]], last: int = LAST) -> Gener
     if last < 1:
         raise UsageError(found=str(last), allowed="1 or more", where="last", remedy="judge a list by at least one bit")
     left = [list(reversed(bits)) for bits in lists]
-    measured: list[list[float]] = [[] for _ in lists]
-    for bits, damages in zip(left, measured, strict=True):
-        if bits:
-            damages.append((yield bits.pop()))
+    measured: list[deque[float]] = [deque(maxlen=last) for _ in lists]
+    figures = [-math.inf for _ in lists]
+    unprobed = [plane for plane, bits in enumerate(left) if bits]
     while any(left):
-        figures = [_figure(damages[-last:], len(bits) >= last) for bits, damages in zip(left, measured, strict=True)]
-        best = max((plane for plane, bits in enumerate(left) if bits), key=lambda plane: (figures[plane], -plane))
-        measured[best].append((yield left[best].pop()))
+        open_planes = (plane for plane, bits in enumerate(left) if bits)
+        plane = unprobed.pop(0) if unprobed else max(open_planes, key=lambda one: (figures[one], -one))
+        measured[plane].append((yield left[plane].pop()))
+        figures[plane] = (median if len(left[plane]) >= last else fmean)(measured[plane])
 
 
 def adaptive_order(
@@ -78,9 +81,3 @@ def adaptive_order(
             bit = schedule.send(damage(bit))
     except StopIteration:
         return np.array(order, np.int64)
-
-
-def _figure(damages: Sequence[float], enough_left: bool) -> float:  # noqa: FBT001
-    if not damages:
-        return -np.inf
-    return float(np.median(damages) if enough_left else np.mean(damages))

@@ -15,7 +15,6 @@ from edgeval.cli import run as edgeval
 from edgeval.evaluation import campaign_metric
 from edgeval.importing import GraphOptions, import_graph
 from edgeval.metrics import METRICS
-from edgeval.pipeline import export_run
 from edgeval.rank_bits import RankOptions, rank_run
 from edgeval.ranking_record import RankRecord
 from edgeval.records import load_record
@@ -23,11 +22,12 @@ from edgeval.run_directory import RunDirectory
 from fault_injection.fault_list import StoredBits
 from fault_injection.golden import golden_run
 from fault_injection.outcomes import Decision, Judge
-from fault_injection.ranking import METHODS
+from fault_injection.ranking import METHODS, Method
 from fault_injection.ranking_score import score_ranking
 from fault_injection.sites import all_sites
 from hls.errors import InputError, RunDirectoryError, UsageError
-from hls.hls4ml_flow import ProjectOptions
+from hls.graph import IntegerGraph
+from hls.lowering import lower
 
 RECIPE = Mlp(seed=1)
 
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "x.npz", inputs=RECIPE.inputs(30), labels=labels)
     run = RunDirectory(folder / "run")
     import_graph(folder / "mlp.onnx", run, GraphOptions(inputs=folder / "x.npz"))
-    export_run(run, ProjectOptions())
+    run.save_network(run_graph(run))
     return folder
 
 
@@ -120,13 +120,18 @@ def test_a_damaged_oracle_is_named(run: RunDirectory) -> None:
         rank_run(run, RankOptions(score=True))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_ranks_a_bare_qonnx_file(made: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--inputs", str(made / "x.npz"), "--method", method, "--top", "3", "--eigenpairs", "3"]
-    assert edgeval(["rank-bits", str(made / "mlp.onnx"), *options]) == 0
+def test_a_bare_qonnx_file_is_ranked_and_nothing_is_left_behind(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edgeval(["rank-bits", str(made / "mlp.onnx"), "--inputs", str(made / "x.npz"), "--top", "3"]) == 0
     out = capsys.readouterr().out
-    assert f"ranked by {method}" in out
+    assert "ranked by fisher" in out
     assert "rankings/" not in out, "the run was temporary"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_ranks_a_third_party_run(run: RunDirectory, method: Method) -> None:
+    record = rank_run(run, RankOptions(method=method, hessian=HessianOptions(eigenpairs=3)))
+    assert record.method == method
+    assert sorted(pq.read_table(run.path / record.ranking)["rank"].to_pylist()) == list(range(record.sites))
 
 
 def test_calibration_samples_move_derivatives_and_not_the_damage(made: Path, run: RunDirectory, tmp_path: Path) -> None:
@@ -158,7 +163,7 @@ def test_the_same_seed_gives_the_same_ranking(run: RunDirectory) -> None:
 def test_without_labels_the_loss_is_against_the_fault_free_answers(made: Path, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     import_graph(made / "mlp.onnx", run, GraphOptions(task="classification"))
-    export_run(run, ProjectOptions())
+    run.save_network(run_graph(run))
     record = rank_run(run, RankOptions())
     assert not record.label_relative
     assert record.loss.name == "cross-entropy"
@@ -170,13 +175,29 @@ def test_a_regression_is_ranked_by_its_own_error(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", inputs=recipe.inputs(20), labels=np.linspace(-1, 1, 20))
     run = RunDirectory(tmp_path / "run")
     import_graph(tmp_path / "mlp.onnx", run, GraphOptions(inputs=tmp_path / "x.npz"))
-    export_run(run, ProjectOptions())
+    run.save_network(run_graph(run))
     record = rank_run(run, RankOptions(score=True))
     assert (record.loss.name, record.loss.unit) == ("rmse", "output unit")
     areas = {row.method: row.area for row in record.scores}
     assert areas["oracle"] == 1.0
     assert areas["fisher"] is not None
     assert areas["fisher"] > 0.6
+
+
+def test_a_regression_without_labels_is_ranked_against_its_own_answers(tmp_path: Path) -> None:
+    onnx.save(Mlp(widths=(8, 6, 1), seed=2).model(), tmp_path / "mlp.onnx")
+    run = RunDirectory(tmp_path / "run")
+    import_graph(tmp_path / "mlp.onnx", run, GraphOptions(task="regression"))
+    run.save_network(run_graph(run))
+    record = rank_run(run, RankOptions(method="finite-difference", score=True))
+    assert record.loss.value == 0.0
+    assert record.oracle is not None
+    assert record.oracle.improvement == 0.0, "no flip is better than the answer itself"
+
+
+def run_graph(run: RunDirectory) -> IntegerGraph:
+    """The integer network of a run, without the hls4ml project that an export writes, too."""
+    return lower(onnx.load(run.onnx_file))
 
 
 def activated_by_a_table(tmp_path: Path) -> RunDirectory:
@@ -188,7 +209,7 @@ def activated_by_a_table(tmp_path: Path) -> RunDirectory:
     onnx.save(model, tmp_path / "mlp.onnx")
     run = RunDirectory(tmp_path / "run")
     import_graph(tmp_path / "mlp.onnx", run, GraphOptions(task="classification"))
-    export_run(run, ProjectOptions())
+    run.save_network(run_graph(run))
     return run
 
 
@@ -230,5 +251,5 @@ def test_cross_entropy_can_be_the_metric_of_a_third_party_run(made: Path, tmp_pa
     run = RunDirectory(tmp_path / "run")
     record = import_graph(made / "mlp.onnx", run, GraphOptions(inputs=made / "x.npz", metric="cross-entropy"))
     assert (record.metric, record.unit, record.direction) == ("cross-entropy", "nat", "lower")
-    export_run(run, ProjectOptions())
+    run.save_network(run_graph(run))
     assert campaign_metric(record, None) is METRICS["cross-entropy"]
