@@ -30,6 +30,7 @@ from fault_injection.outcomes import Decision, Judge
 from fault_injection.ranking import METHODS, Method, Ranking, by_damage
 from fault_injection.ranking_score import harm, score_ranking
 from fault_injection.sites import all_sites
+from hls.environment import worker_count
 from hls.errors import RunDirectoryError, UsageError
 from hls.files import atomic_write
 from hls.graph import IntegerGraph
@@ -203,7 +204,7 @@ def oracle_damage(run: RunDirectory, judge: Judge, flips: Flips, loss: str) -> t
     with progress("faults") as advance:
         for start in range(0, len(flips), ORACLE_BLOCK):
             faults = StoredBits(sites=flips.sites.take(slice(start, start + ORACLE_BLOCK)), model="flip")
-            parts.append(faults.judge(judge, detail="full", threads=1)["metric_change"].to_numpy())
+            parts.append(faults.judge(judge, detail="full", threads=worker_count())["metric_change"].to_numpy())
             advance(min(start + ORACLE_BLOCK, len(flips)), len(flips))
     damage = np.concatenate(parts)
     _write_table(path, pa.table({"site": flips.sites.number, "damage": damage}))
