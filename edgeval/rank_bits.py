@@ -23,24 +23,23 @@ from edgeval.records import RunRecord, save_record
 from edgeval.run_directory import RunDirectory, Samples, load_samples
 from edgeval.sensitivities import LossKind, Sensitivities
 from fault_injection.adaptive import adaptive_order, bit_lists
+from fault_injection.campaign import TABLE, Campaign, run_campaign
+from fault_injection.cores import usable_cores
 from fault_injection.fault_list import StoredBits
 from fault_injection.flips import Flips, flips_of
 from fault_injection.golden import golden_run
 from fault_injection.outcomes import Decision, Judge
 from fault_injection.ranking import METHODS, Method, Ranking, by_damage
 from fault_injection.ranking_score import harm, score_ranking
+from fault_injection.shards import ThisProcess
 from fault_injection.sites import all_sites
-from hls.environment import worker_count
-from hls.errors import RunDirectoryError, UsageError
+from hls.errors import UsageError
 from hls.files import atomic_write
 from hls.graph import IntegerGraph
 from hls.serialize import digest
 
 ADAPTIVE = "adaptive"
 """PrioriFI's order, which measures every bit; scored beside the rankings that do not."""
-
-ORACLE_BLOCK = 4096
-"""Bits between two steps of the progress bar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,13 +181,13 @@ def all_rankings(
 
 
 def oracle_damage(run: RunDirectory, judge: Judge, flips: Flips, loss: str) -> tuple[np.ndarray, bool]:
-    """Rise of the loss under the flip of every stored bit, measured once for a network and evaluation set.
+    """Rise of the loss under the flip of every stored bit: a campaign that is resumed, and found when it is whole.
 
     Returns:
         One number a site, and whether it was found in the run.
 
     Raises:
-        RunDirectoryError: an earlier measurement is damaged.
+        RunDirectoryError: an earlier measurement is damaged, or another process is at work on it.
     """
     arrays = {"inputs": judge.golden.inputs, "labels": judge.reference}
     fingerprint = make_fingerprint(
@@ -197,18 +196,14 @@ def oracle_damage(run: RunDirectory, judge: Judge, flips: Flips, loss: str) -> t
         seeds={},
         digests={"network": digest(judge.golden.graph), "data": digest_arrays(arrays)},
     )
-    path = run.path / "rankings" / f"oracle-{identity(fingerprint)}.parquet"
-    if path.exists():
-        return _read_damage(path, len(flips)), True
-    parts = []
+    name = identity(fingerprint)
+    folder = run.path / "rankings" / f"oracle-{name}"
+    found = (folder / f"{TABLE}.parquet").exists()
+    campaign = Campaign(judge=judge, faults=StoredBits(sites=flips.sites, model="flip"))
     with progress("faults") as advance:
-        for start in range(0, len(flips), ORACLE_BLOCK):
-            faults = StoredBits(sites=flips.sites.take(slice(start, start + ORACLE_BLOCK)), model="flip")
-            parts.append(faults.judge(judge, detail="full", threads=worker_count())["metric_change"].to_numpy())
-            advance(min(start + ORACLE_BLOCK, len(flips)), len(flips))
-    damage = np.concatenate(parts)
-    _write_table(path, pa.table({"site": flips.sites.number, "damage": damage}))
-    return damage, False
+        place = ThisProcess(threads=usable_cores())
+        outcomes = run_campaign(campaign, folder, advance, place=place, fingerprint=name)
+    return np.asarray(outcomes["metric_change"].to_numpy()), found
 
 
 def _sensitivities(graph: IntegerGraph, judge: Judge, record: RunRecord) -> Sensitivities:
@@ -267,24 +262,3 @@ def _write_table(path: Path, table: pa.Table) -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     atomic_write(path, buffer.getvalue())
-
-
-def _read_damage(path: Path, sites: int) -> np.ndarray:
-    try:
-        table = pq.read_table(path)
-        damage = np.asarray(table["damage"].to_numpy(), np.float64)
-        whole = table["site"].to_pylist() == list(range(sites)) and bool(np.isfinite(damage).all())
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    if not whole:
-        raise _damaged(path, f"{table.num_rows:,} rows that are not the damage of {sites:,} sites")
-    return damage
-
-
-def _damaged(path: Path, found: str) -> RunDirectoryError:
-    return RunDirectoryError(
-        found=found,
-        allowed="the damage of every site, as this command wrote it",
-        where=str(path),
-        remedy="delete this file and run the same command again",
-    )

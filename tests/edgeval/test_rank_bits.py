@@ -95,7 +95,11 @@ def test_the_damage_is_that_of_the_campaign_and_scores_follow_from_it(run: RunDi
 
 def test_the_damage_is_measured_once(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     first = rank_run(run, RankOptions(score=True))
-    monkeypatch.setattr(StoredBits, "judge", None)
+
+    def refuse(*arguments: object, **more: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(StoredBits, "judge", refuse)
     second = rank_run(run, RankOptions(score=True, method="delta"))
     assert (first.oracle is not None, second.oracle is not None) == (True, True)
     assert first.oracle is not None
@@ -114,7 +118,7 @@ def test_other_samples_are_another_oracle(run: RunDirectory) -> None:
 
 def test_a_damaged_oracle_is_named(run: RunDirectory) -> None:
     rank_run(run, RankOptions(score=True))
-    (path,) = (run.path / "rankings").glob("oracle-*.parquet")
+    (path,) = (run.path / "rankings").glob("oracle-*/outcomes.parquet")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunDirectoryError, match="oracle-"):
         rank_run(run, RankOptions(score=True))
