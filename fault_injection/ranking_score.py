@@ -78,7 +78,7 @@ def relative_area(damage: Damage, order: Order) -> float | None:
     Example:
         >>> damage = np.array([0.0, 3.0, -1.0])
         >>> relative_area(damage, np.array([1, 0, 2])), round(relative_area(damage, np.array([2, 0, 1])), 3)
-        (1.0, -0.071)
+        (1.0, -0.143)
     """
     best = area(damage, by_damage(damage).order)
     return area(damage, order) / best if best > 0 else None

@@ -30,6 +30,7 @@ from hls.graph import IntegerGraph
 from hls.lowering import lower
 
 RECIPE = Mlp(seed=1)
+FEW = HessianOptions(eigenpairs=2)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_every_site_is_in_the_file_with_what_its_flip_does(run: RunDirectory) ->
 
 
 def test_the_damage_is_that_of_the_campaign_and_scores_follow_from_it(run: RunDirectory) -> None:
-    record = rank_run(run, RankOptions(score=True))
+    record = rank_run(run, RankOptions(hessian=FEW, score=True))
     table = pq.read_table(run.path / record.ranking)
     graph, samples, metric = run.network(), run.samples(), METRICS["cross-entropy"]
     judge = Judge(
@@ -94,13 +95,13 @@ def test_the_damage_is_that_of_the_campaign_and_scores_follow_from_it(run: RunDi
 
 
 def test_the_damage_is_measured_once(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = rank_run(run, RankOptions(score=True))
+    first = rank_run(run, RankOptions(hessian=FEW, score=True))
 
     def refuse(*arguments: object, **more: object) -> None:
         raise AssertionError("measured again")
 
     monkeypatch.setattr(StoredBits, "judge", refuse)
-    second = rank_run(run, RankOptions(score=True, method="delta"))
+    second = rank_run(run, RankOptions(hessian=FEW, score=True, method="delta"))
     assert (first.oracle is not None, second.oracle is not None) == (True, True)
     assert first.oracle is not None
     assert second.oracle is not None
@@ -109,19 +110,19 @@ def test_the_damage_is_measured_once(run: RunDirectory, monkeypatch: pytest.Monk
 
 
 def test_other_samples_are_another_oracle(run: RunDirectory) -> None:
-    rank_run(run, RankOptions(score=True))
-    fewer = rank_run(run, RankOptions(score=True, samples=20))
+    rank_run(run, RankOptions(hessian=FEW, score=True))
+    fewer = rank_run(run, RankOptions(hessian=FEW, score=True, samples=20))
     assert fewer.oracle is not None
     assert not fewer.oracle.found
     assert fewer.samples == 20
 
 
 def test_a_damaged_oracle_is_named(run: RunDirectory) -> None:
-    rank_run(run, RankOptions(score=True))
+    rank_run(run, RankOptions(hessian=FEW, score=True))
     (path,) = (run.path / "rankings").glob("oracle-*/outcomes.parquet")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RunDirectoryError, match="oracle-"):
-        rank_run(run, RankOptions(score=True))
+        rank_run(run, RankOptions(hessian=FEW, score=True))
 
 
 def test_a_bare_qonnx_file_is_ranked_and_nothing_is_left_behind(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,8 +142,8 @@ def test_every_method_ranks_a_third_party_run(run: RunDirectory, method: Method)
 def test_calibration_samples_move_derivatives_and_not_the_damage(made: Path, run: RunDirectory, tmp_path: Path) -> None:
     inputs = RECIPE.inputs(60)[30:]
     np.savez(tmp_path / "other.npz", inputs=inputs, labels=np.random.default_rng(9).integers(0, 3, 30))
-    own = rank_run(run, RankOptions(score=True))
-    other = rank_run(run, RankOptions(score=True), calibration=tmp_path / "other.npz")
+    own = rank_run(run, RankOptions(hessian=FEW, score=True))
+    other = rank_run(run, RankOptions(hessian=FEW, score=True), calibration=tmp_path / "other.npz")
     assert own.top != other.top
     assert own.oracle is not None
     assert other.oracle is not None
@@ -180,7 +181,7 @@ def test_a_regression_is_ranked_by_its_own_error(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
     import_graph(tmp_path / "mlp.onnx", run, GraphOptions(inputs=tmp_path / "x.npz"))
     run.save_network(run_graph(run))
-    record = rank_run(run, RankOptions(score=True))
+    record = rank_run(run, RankOptions(hessian=FEW, score=True))
     assert (record.loss.name, record.loss.unit) == ("rmse", "output unit")
     areas = {row.method: row.area for row in record.scores}
     assert areas["oracle"] == 1.0
@@ -193,7 +194,7 @@ def test_a_regression_without_labels_is_ranked_against_its_own_answers(tmp_path:
     run = RunDirectory(tmp_path / "run")
     import_graph(tmp_path / "mlp.onnx", run, GraphOptions(task="regression"))
     run.save_network(run_graph(run))
-    record = rank_run(run, RankOptions(method="finite-difference", score=True))
+    record = rank_run(run, RankOptions(hessian=FEW, method="finite-difference", score=True))
     assert record.loss.value == 0.0
     assert record.oracle is not None
     assert record.oracle.improvement == 0.0, "no flip is better than the answer itself"
@@ -224,7 +225,7 @@ def test_a_network_without_derivatives_refuses_them_with_the_layer(tmp_path: Pat
 
 
 def test_scores_leave_out_what_the_network_has_not_and_say_so(tmp_path: Path) -> None:
-    record = rank_run(activated_by_a_table(tmp_path), RankOptions(method="finite-difference", score=True))
+    record = rank_run(activated_by_a_table(tmp_path), RankOptions(hessian=FEW, method="finite-difference", score=True))
     assert [reason.split(":")[0] for reason in record.left_out] == list(DERIVATIVE_METHODS)
     scored = {row.method for row in record.scores}
     assert scored == {"finite-difference", "delta", "msb-first", "random", "adaptive", "oracle"}
