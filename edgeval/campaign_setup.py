@@ -54,7 +54,7 @@ def set_up(run: RunDirectory, options: FaultOptions, inputs: Path | None) -> Cam
     graph = run.network()
     samples = (run.samples() if inputs is None else load_samples(inputs, inputs.name)).first(options.samples)
     population = population_of(graph, options)
-    judged_by = evaluation(record, graph, samples, options.critical_threshold)
+    judged_by = evaluation(record, graph, samples, options.critical_threshold, options.metric)
     _require_detail(options, judged_by)
     judge = _judge(graph, samples, judged_by, options.critical_share)
     campaign = Campaign(judge=judge, faults=population.faults, detail=options.detail)
@@ -78,17 +78,30 @@ def campaign_fingerprint(options: FaultOptions, setup: CampaignSetup) -> Fingerp
             # Elsewhere it decides how long intervals are, not which faults are judged.
             "confidence": None if options.margin is None else options.confidence,
             "fault": options.fault,
+            "metric": setup.judged_by.metric.name,
             "executor": options.executor,
             "detail": options.detail,
             "skip-pruned": options.skip_pruned,
             "decision": decision.kind,
             "tolerance": decision.tolerance,
             "critical-share": options.critical_share,
+            **_of_kind(options),
         },
         # A campaign over every site draws nothing: another seed is the same campaign then.
         seeds={"sample": options.seed} if drawing else {},
         digests={"network": digest(setup.campaign.golden.graph), "data": digest_arrays(arrays)},
     )
+
+
+def _of_kind(options: FaultOptions) -> dict[str, object]:
+    """Options that one kind of fault alone has."""
+    match options.fault:
+        case "upset":
+            layout = {"interleave": options.interleave, "words-per-row": options.words_per_row}
+            return {"pattern": options.pattern, **layout}
+        case "transient":
+            return {"values": list(options.values)}
+    return {}
 
 
 def _require_options(options: FaultOptions) -> None:

@@ -18,11 +18,16 @@ from edgeval.commands.csim_compare import csim_compare
 from edgeval.commands.demo import demo
 from edgeval.commands.doctor import doctor
 from edgeval.commands.emulator import emulator
+from edgeval.commands.error_rate import error_rate
 from edgeval.commands.export import export
+from edgeval.commands.harden import harden
 from edgeval.commands.inject_faults import inject_faults
+from edgeval.commands.mission import mission
+from edgeval.commands.rank_bits import rank_bits
 from edgeval.commands.report import report
 from edgeval.commands.targets import targets
 from edgeval.commands.train import train
+from edgeval.commands.worst_flips import worst_flips
 from hls.errors import EdgevalError
 
 _BUG = 4
@@ -39,7 +44,11 @@ def make_app() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for command in (targets, train, export, csim_compare, emulator, inject_faults, report, demo, doctor):
+    commands = (
+        targets, train, export, csim_compare, emulator, inject_faults, rank_bits, error_rate, worst_flips, harden,
+        mission, report, demo, doctor,
+    )  # fmt: skip
+    for command in commands:
         app.command(command)
     return app
 

@@ -36,8 +36,36 @@ def run_metric(record: RunRecord) -> Metric:
     return TARGETS[record.source].metric if record.source in TARGETS else METRICS[record.metric]
 
 
+def campaign_metric(record: RunRecord, name: str | None) -> Metric:
+    """The metric that a campaign on a run counts damage in.
+
+    Args:
+        record: What the run is of.
+        name: A metric of ``METRICS`` that fits the run's task; ``None`` for the run's own.
+
+    Raises:
+        UsageError: no such metric, or one of another task.
+    """
+    own = run_metric(record)
+    if name is None or name == own.name:
+        return own
+    fitting = [key for key, metric in METRICS.items() if metric.classes == (record.task == "classification")]
+    if name not in fitting:
+        raise UsageError(
+            found=repr(name),
+            allowed=", ".join(dict.fromkeys((own.name, *fitting))),
+            where=f"metric of a {record.task}",
+            remedy="choose a metric of the run's task",
+        )
+    return METRICS[name]
+
+
 def evaluation(
-    record: RunRecord, graph: IntegerGraph, samples: Samples, critical_threshold: float | None = None
+    record: RunRecord,
+    graph: IntegerGraph,
+    samples: Samples,
+    critical_threshold: float | None = None,
+    metric_name: str | None = None,
 ) -> Evaluation:
     """How the outputs of a run are judged.
 
@@ -47,11 +75,13 @@ def evaluation(
         samples: Its evaluation set.
         critical_threshold: Tolerance of a regression's decision, in the metric's unit; ``None`` for one
             float-versus-quantized RMSE a sample.
+        metric_name: As for ``campaign_metric``.
 
     Raises:
-        UsageError: a regression without a float reference and without a threshold, or a threshold below 0.
+        UsageError: a metric that does not fit, a regression without a float reference and without a threshold, or a
+            threshold below 0.
     """
-    metric = run_metric(record)
+    metric = campaign_metric(record, metric_name)
     if record.task == "classification":
         if critical_threshold is not None:
             raise UsageError(

@@ -27,8 +27,18 @@ class FaultOptions:
     """Judge on only the first N samples."""
     seed: int = 0
     """Seed of every draw, and of samples made where a QONNX file comes without --inputs."""
-    fault: Literal["flip", "stuck0", "stuck1"] = "flip"
-    """What happens to a bit."""
+    fault: Literal["flip", "stuck0", "stuck1", "upset", "transient", "constant"] = "flip"
+    """What happens, and to what: a stored bit, cells side by side (upset), a word on its way, a multiplier."""
+    pattern: str = "1x2"
+    """For upsets: rows x columns of cells."""
+    interleave: int = 1
+    """For upsets: columns between two neighbouring bits of a word."""
+    words_per_row: int | None = None
+    """For upsets: words in a row of a memory, a multiple of --interleave; exactly that many if left out."""
+    values: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("*",)
+    """For transients: values by name or pattern, e.g. act1 'fc*'; all that a register holds if left out."""
+    metric: str | None = None
+    """What damage is counted in: accuracy or cross-entropy, rmse or mae; the run's own if left out."""
     executor: Literal["exact", "csim"] = "exact"
     """Run faults in the exact engine (cached), or one by one in the C-simulation."""
     verify_on_csim: int | None = None

@@ -14,7 +14,18 @@ import numpy as np
 
 from edgeval.records import Fingerprint
 
-PACKAGES = ("edgeval-toolkit", "torch", "brevitas", "qonnx", "hls4ml", "onnx", "numpy", "scikit-learn", "rdkit")
+PACKAGES = (
+    "edgeval-toolkit",
+    "torch",
+    "brevitas",
+    "qonnx",
+    "hls4ml",
+    "onnx",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "rdkit",
+)
 """Packages whose version can change a result."""
 
 

@@ -81,12 +81,19 @@ def _hit(outputs: Values, labels: Labels) -> Contributions:
     return np.asarray(np.argmax(outputs, axis=1) == labels, dtype=np.float64)
 
 
+def _surprise(outputs: Values, labels: Labels) -> Contributions:
+    # The largest output is taken off first: exp() then never overflows, and one of its terms is 1.
+    above = outputs - outputs.max(axis=1, keepdims=True)
+    own = np.take_along_axis(above, labels.reshape(-1, 1), axis=1)[:, 0]
+    return np.asarray(np.log(np.exp(above).sum(axis=1)) - own, dtype=np.float64)
+
+
 def _squared_error(outputs: Values, labels: Labels) -> Contributions:
-    return np.asarray(np.mean((outputs - labels.reshape(len(labels), -1)) ** 2, axis=1), dtype=np.float64)
+    return np.asarray(np.mean((outputs - labels.reshape(outputs.shape)) ** 2, axis=1), dtype=np.float64)
 
 
 def _absolute_error(outputs: Values, labels: Labels) -> Contributions:
-    return np.asarray(np.mean(np.abs(outputs - labels.reshape(len(labels), -1)), axis=1), dtype=np.float64)
+    return np.asarray(np.mean(np.abs(outputs - labels.reshape(outputs.shape)), axis=1), dtype=np.float64)
 
 
 def _square_root(mean: float) -> float:
@@ -139,8 +146,14 @@ def _check_classes(outputs: Values, labels: Labels) -> None:
 ACCURACY = Metric(name="accuracy", unit="fraction", direction="higher", per_sample=_hit, finish=_same, classes=True)
 """Share of samples whose largest output is the label's; the lowest index wins ties."""
 
+CROSS_ENTROPY = Metric(
+    name="cross-entropy", unit="nat", direction="lower", per_sample=_surprise, finish=_same, classes=True
+)
+"""Mean of -log softmax of the label's output; the real output values are the logits."""
+
 METRICS: dict[str, Metric] = {
     "accuracy": ACCURACY,
+    "cross-entropy": CROSS_ENTROPY,
     "rmse": rmse("output unit"),
     "mae": mae("output unit"),
 }

@@ -17,12 +17,11 @@ from typing import overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fault_injection.exact import Detail
 from fault_injection.fault_list import FaultList
 from fault_injection.golden import Golden
-from fault_injection.outcomes import Judge
+from fault_injection.outcomes import Judge, decisions_only
 from fault_injection.parts import PartStore, Task, damaged, locked
 from fault_injection.propagate import ChangedRows
 from fault_injection.shards import Place, Progress, ThisProcess, run_shards
@@ -223,15 +222,6 @@ def outcome_table(graph: IntegerGraph, faults: FaultList, judged: pa.Table, deta
     for name in judged.column_names:
         table = table.append_column(name, judged[name])
     return table if detail == "full" else decisions_only(table)
-
-
-def decisions_only(table: pa.Table) -> pa.Table:
-    """An outcome table without what follows from more than decisions: those columns are null, classes are two."""
-    for name in ("masked", "tolerable", "words_changed", "worst_sample_change"):
-        position = table.column_names.index(name)
-        table = table.set_column(position, name, pa.nulls(table.num_rows, table.schema.field(name).type))
-    classes = pc.if_else(pc.equal(table["outcome"], "critical"), "critical", "kept")
-    return table.set_column(table.column_names.index("outcome"), "outcome", classes)
 
 
 def run_each(executor: Executor, golden: Golden, faults: FaultList) -> ChangedRows:

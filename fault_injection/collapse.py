@@ -22,13 +22,11 @@ from fault_injection.kernel_library import Decisions, Inputs, Layer, Neuron, Vis
 from fault_injection.outcomes import Judge, Tally
 from hls.formats import Words
 from hls.graph import StoredTensor
-from hls.nodes import tensors_of
 
 VISITS = 1 << 21
 """(fault, sample) pairs of one block at most: about 40 MB a thread with all that belongs to them."""
 
 _LARGEST_INPUT = (1 << 16) - 1
-_LARGEST_KEYS = 1 << 22
 _BOUND_WORDS = 1 << 22
 """Words of the weight differences that bound a decision; networks that need more evaluate every word instead."""
 
@@ -63,7 +61,7 @@ class Collapse:
     def __init__(self, judge: Judge, chain: DenseChain) -> None:
         self.judge, self.chain = judge, chain
         self._kernels = kernels()
-        self._inputs, self._kept, self._largest_input = _inputs(judge.golden.words[chain.node.input])
+        self._inputs, self._kept = _inputs(judge.golden.words[chain.node.input])
         self._own = chain.own.struct()
         self._layers = (Layer * max(1, len(chain.layers)))(*(layer.struct() for layer in chain.layers))
         self._output = np.ascontiguousarray(judge.golden.output, np.int32)
@@ -71,15 +69,9 @@ class Collapse:
 
     @staticmethod
     def takes(chain: DenseChain, judge: Judge) -> bool:
-        """Whether the kernels hold the layer's input words and the words that faults reach."""
-        graph, words = judge.golden.graph, judge.golden.words[chain.node.input]
-        largest = int(np.max(np.abs(words.astype(np.int64)), initial=1))
-        bits = [
-            graph.tensors[name].format.width_bits + int(np.max(graph.tensors[name].widen))
-            for name in tensors_of(chain.node)
-        ]
-        reach = largest << max(bits)  # no flip moves a sum by more
-        return largest <= _LARGEST_INPUT and (chain.own.kind != "none" or 2 * reach + 1 <= _LARGEST_KEYS)
+        """Whether the kernels hold the layer's input words."""
+        words = judge.golden.words[chain.node.input].astype(np.int64)
+        return bool(np.max(np.abs(words), initial=0) <= _LARGEST_INPUT)
 
     def decides(self) -> bool:
         """Whether decisions can be counted without values: arg-max of sums, all scales one, words that rise."""
@@ -166,11 +158,8 @@ class Collapse:
             capacity=arrays.shape[1],
             **{name: pointer(array) for name, array in zip(("fault", "row", "sample", "step"), arrays, strict=True)},
         )
-        keys = self._keys(struct)
         for start in range(0, samples, block):
-            self._kernels.edgeval_collect(
-                self._inputs, struct, self._own, start, min(samples, start + block), keys, visits
-            )
+            self._kernels.edgeval_collect(self._inputs, struct, self._own, start, min(samples, start + block), visits)
             if not visits.rows:
                 continue
             sample, output = arrays[2, : visits.rows], np.empty((visits.rows, classes), np.int32)
@@ -190,14 +179,6 @@ class Collapse:
             if flags is not None:
                 packed |= flags.astype(np.uint64) << np.uint64(bit)
         return packed, np.ascontiguousarray(rows.moved), np.ascontiguousarray(rows.largest)
-
-    def _keys(self, struct: Neuron) -> int:
-        """Words a neuron can take, or changes of its sum where no activation bounds them."""
-        if self.chain.own.kind != "none":
-            return self.chain.own.high - self.chain.own.low + 1
-        weights = max(struct.log2_steps[: struct.bits], default=0)
-        bias = max(struct.bias_log2_steps[: struct.bias_bits], default=0)
-        return 2 * max(self._largest_input << int(weights), 1 << int(bias)) + 1
 
     def _neuron(self, neuron: NeuronFaults) -> tuple[np.ndarray, Neuron, list[np.ndarray]]:
         """Number of each fault in the kernel's order, the neuron for the kernels, and the arrays that it points to."""
@@ -310,7 +291,7 @@ def _log2(delta: Int[np.ndarray, " faults"]) -> Int[np.ndarray, " faults"]:
     return np.asarray(np.frexp(np.abs(delta).astype(np.float64))[1] - 1, np.int64)
 
 
-def _inputs(words: np.ndarray) -> tuple[Inputs, list[np.ndarray], int]:
+def _inputs(words: np.ndarray) -> tuple[Inputs, list[np.ndarray]]:
     samples, inputs = words.shape
     stride = -(-inputs // 64) * 64
     kind = np.uint8 if np.abs(words.astype(np.int64)).max(initial=0) <= np.iinfo(np.uint8).max else np.uint16
@@ -328,7 +309,7 @@ def _inputs(words: np.ndarray) -> tuple[Inputs, list[np.ndarray], int]:
         negative=negative,
         largest=pointer(largest),
     )
-    return struct, [parts, largest], max(1, int(largest.max()))
+    return struct, [parts, largest]
 
 
 def _against(rows: np.ndarray, best: int, classes: int) -> np.ndarray:

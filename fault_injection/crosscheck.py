@@ -8,7 +8,8 @@ from math import prod
 import numpy as np
 import pyarrow as pa
 
-from fault_injection.campaign import Campaign, decisions_only
+from fault_injection.campaign import Campaign
+from fault_injection.outcomes import decisions_only
 from fault_injection.propagate import ChangedRows
 from fault_injection.shards import Progress
 from hls.engine import ExactEngine

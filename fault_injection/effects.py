@@ -19,6 +19,9 @@ from hls.graph import StoredTensor
 from hls.intervals import sum_interval
 from hls.nodes import Conv, Lookup, MatMul, Node, Threshold
 
+Channels = slice | Int[np.ndarray, " channels"]
+"""Some channels of a value: a run of them, or their numbers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
@@ -83,23 +86,37 @@ class Owner:
 
     def output(self, faults: Faults, samples: slice) -> Int[np.ndarray, "faults samples ..."]:
         """Output words of the faults' channels under each fault."""
-        node, base = self.node, self.base[samples][..., faults.channels].astype(np.int64)
-        shape = (-1, *(1 for _ in base.shape))
+        return self.kept(self.exact(samples, faults.channels) + self.contribution(faults, samples))
+
+    def exact(self, samples: slice, channels: Channels) -> Int[np.ndarray, "samples ..."]:
+        """Fault-free output words of some channels; sums as they are before a saturating accumulator clips them."""
+        return np.asarray(self.base[samples][..., channels].astype(np.int64))
+
+    def contribution(self, faults: Faults, samples: slice) -> Int[np.ndarray, "faults samples ..."]:
+        """What each fault adds to the words of ``exact``; those of several words of one node add up."""
+        node = self.node
+        shape = (-1, *(1 for _ in self.base.shape))
         before, after = faults.before.reshape(shape), faults.after.reshape(shape)
         match node:
             case MatMul() | Conv():
-                return self._kept(base + (after - before) * self._met(faults, samples))
+                return np.asarray((after - before) * self._met(faults, samples))
             case Threshold():
                 words = self._inputs(node, faults, samples)
                 passed = (words >= after).astype(np.int64) - (words >= before)
                 directions = np.asarray(node.directions)
                 directions = directions if len(directions) == 1 else directions[faults.channels]
-                return np.asarray(base + node.stride * directions * passed)
+                return np.asarray(node.stride * directions * passed)
             case Lookup():
                 words = self._inputs(node, faults, samples)
                 entry = faults.index.reshape(shape) % self.tensor.words.shape[1]
-                return np.where(words == node.first + entry, after, base)
+                return np.asarray((words == node.first + entry) * (after - before))
         raise TypeError(f"{type(node).__name__} stores no words")
+
+    def kept(self, words: Words) -> Words:
+        """Words as the node's accumulator keeps them."""
+        if self.narrow is None:
+            return words
+        return self.narrow.wrap(words) if self.narrow.overflow == "wrap" else self.narrow.clip(words)
 
     def _inputs(self, node: Threshold | Lookup, faults: Faults, samples: slice) -> Words:
         return np.asarray(self.golden.words[node.input][samples][..., faults.channels])
@@ -117,11 +134,6 @@ class Owner:
         return np.stack(
             [_tap(node, words, self.tensor, tuple(int(axis[i]) for axis in place)) for i in range(len(faults.rows))]
         )
-
-    def _kept(self, words: Words) -> Words:
-        if self.narrow is None:
-            return words
-        return self.narrow.wrap(words) if self.narrow.overflow == "wrap" else self.narrow.clip(words)
 
 
 def _tap(node: Conv, words: Words, weight: StoredTensor, place: tuple[int, ...]) -> Words:

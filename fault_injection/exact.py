@@ -11,13 +11,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Int
 
+from fault_injection.batches import judged_in_batches
 from fault_injection.collapse import Collapse, NeuronFaults, neuron_faults, single_steps
 from fault_injection.dense_chain import dense_chain
 from fault_injection.effects import channel_of
-from fault_injection.outcomes import Judge
+from fault_injection.outcomes import Judge, decisions_only
 from fault_injection.propagate import propagate
 from fault_injection.sites import SiteTable
 from hls.formats import Words
@@ -28,7 +28,6 @@ Detail = Literal["full", "decisions"]
 """``full``: every outcome column. ``decisions``: what follows from decisions alone (arg-max and accuracy), many times
 faster; ``masked``, ``tolerable``, ``words_changed`` and ``worst_sample_change`` are null."""
 
-_ONLY_FULL = ("masked", "tolerable", "words_changed", "worst_sample_change")
 _PREPARED: WeakKeyDictionary[Judge, dict[str, Collapse | None]] = WeakKeyDictionary()
 
 
@@ -57,19 +56,26 @@ def judge_stored_bits(
         chosen, part = sites.take(rows), (before[rows], after[rows])
         collapse = None if node is None else collapse_of(judge, node)
         if node is None or collapse is None:
-            table = judge.judge(propagate(judge.golden, chosen, *part), len(rows))
+            table = _propagated(judge, chosen, part)
         else:
             neurons = _neurons(graph, node, chosen, part)
             counts_decisions = detail == "decisions" and collapse.decides()
             count = collapse.count_decisions if counts_decisions else collapse.count_values
             table = judge.table(count(neurons, len(rows), threads))
-        parts.append(_only_decisions(table) if detail == "decisions" and table["masked"].null_count == 0 else table)
+        parts.append(decisions_only(table) if detail == "decisions" else table)
         order.append(rows)
     if not parts:
-        return judge.judge(propagate(judge.golden, sites, *words), 0)
+        return _propagated(judge, sites, words)
     place = np.concatenate(order)
     table = pa.concat_tables(parts)
     return table if (np.diff(place) > 0).all() else table.take(pa.array(np.argsort(place, kind="stable")))
+
+
+def _propagated(judge: Judge, sites: SiteTable, words: tuple[Words, Words]) -> pa.Table:
+    def judged(rows: np.ndarray) -> pa.Table:
+        return judge.judge(propagate(judge.golden, sites.take(rows), *(part[rows] for part in words)), len(rows))
+
+    return judged_in_batches(judged_together(judge.golden.graph, sites), judge.golden.samples, judged)
 
 
 def _by_way(
@@ -141,12 +147,3 @@ def _neurons(graph: IntegerGraph, node: Node, sites: SiteTable, words: tuple[Wor
             tensors.append((tensor, rows, sites.index[rows], words[0][rows], words[1][rows]))
         neurons.append(neuron_faults(int(channel[part[0]]), tensors))
     return [neuron for neuron in neurons if len(neuron.rows)]
-
-
-def _only_decisions(table: pa.Table) -> pa.Table:
-    """The table without what only full detail says."""
-    for name in _ONLY_FULL:
-        position = table.schema.get_field_index(name)
-        table = table.set_column(position, name, pa.nulls(table.num_rows, table.schema.field(name).type))
-    position = table.schema.get_field_index("outcome")
-    return table.set_column(position, "outcome", pc.if_else(pc.equal(table["outcome"], "critical"), "critical", "kept"))

@@ -116,8 +116,7 @@ def kernels() -> ctypes.CDLL:
     """
     library = ctypes.CDLL(str(build_kernels()))
     for name, arguments in (
-        ("edgeval_collect", [POINTER(Inputs), POINTER(Neuron), POINTER(Activation), c_int64, c_int64, c_int64,
-                             POINTER(Visits)]),
+        ("edgeval_collect", [POINTER(Inputs), POINTER(Neuron), POINTER(Activation), c_int64, c_int64, POINTER(Visits)]),
         ("edgeval_outputs", [POINTER(Layer), c_int32, c_int32, POINTER(Visits), c_int32, POINTER(c_int32),
                              POINTER(c_int32)]),
         ("edgeval_add_up", [POINTER(Visits), POINTER(c_uint64), POINTER(c_double), POINTER(c_double), POINTER(c_int64),

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
 from fault_injection.golden import Golden
@@ -227,3 +228,12 @@ class Judge:
         below = np.full(len(critical), CLASSES.index("kept")) if changed is None else np.asarray(reached(changed), int)
         codes = np.where(reached(critical), CLASSES.index("critical"), below)
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), list(CLASSES)).cast(pa.string())
+
+
+def decisions_only(table: pa.Table) -> pa.Table:
+    """An outcome table without what follows from more than decisions: those columns are null, classes are two."""
+    for name in ("masked", "tolerable", "words_changed", "worst_sample_change"):
+        position = table.column_names.index(name)
+        table = table.set_column(position, name, pa.nulls(table.num_rows, table.schema.field(name).type))
+    classes = pc.if_else(pc.equal(table["outcome"], "critical"), "critical", "kept")
+    return table.set_column(table.column_names.index("outcome"), "outcome", classes)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 import fault_injection.downstream as downstream
-from fault_injection.downstream import Downstream, on_channels
+from fault_injection.downstream import Downstream
 from fault_injection.effects import Faults, Owner, channel_of, executor_words_at
 from fault_injection.golden import Golden, flat
 from fault_injection.sites import SiteTable
@@ -104,17 +104,9 @@ def _blocks(golden: Golden, node: Node, faults: Faults) -> Iterator[tuple[Faults
 
 
 def _effect(rest: Downstream, owner: Owner, faults: Faults, samples: slice) -> ChangedRows:
-    golden, value = rest.golden, owner.node.output
     words = owner.output(faults, samples)
-    count = words.shape[:2]
-    while (activation := rest.activation_of(value)) is not None:
-        kernel = on_channels(golden.graph, activation, faults.channels)
-        words = kernel([words.reshape(-1, *words.shape[2:])]).reshape(words.shape)
-        value = activation.output
-    differs = words != golden.words[value][samples][..., faults.channels]
-    fault, sample = np.nonzero(differs.reshape(*count, -1).any(axis=2))
-    kept, output = rest.finish(value, faults.channels, words[fault, sample], sample + samples.start)
-    return ChangedRows(fault=faults.rows[fault[kept]], sample=sample[kept] + samples.start, output=output)
+    fault, sample, output = rest.follow(owner.node.output, faults.channels, words, samples)
+    return ChangedRows(fault=faults.rows[fault], sample=sample, output=output)
 
 
 def _rerun(golden: Golden, tensor: StoredTensor, row: int, index: int, word: int) -> ChangedRows:

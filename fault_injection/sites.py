@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from hls.errors import FormatError, UsageError
 from hls.graph import IntegerGraph, StoredTensor, require_index
@@ -98,7 +98,7 @@ def select_sites(
     sites = all_sites(graph)
     keep = np.isin(sites.tensor, _matching(graph, tensors))
     widths = np.array([tensor.format.width_bits for tensor in graph.tensors.values()])[sites.tensor]
-    keep &= _bit_mask(bits, sites.bit, widths)
+    keep &= bit_mask(bits, sites.bit, widths)
     if skip_pruned:
         keep &= ~_pruned(graph, sites)
     if not keep.any():
@@ -157,6 +157,31 @@ def parse_site(graph: IntegerGraph, text: str) -> Site:
     return Site(tensor=name, index=index, bit=bit)
 
 
+def bit_mask(
+    bits: str, positions: Int[np.ndarray, " sites"], widths: Int[np.ndarray, " sites"]
+) -> Bool[np.ndarray, " sites"]:
+    """Which sites a choice of bits keeps.
+
+    Args:
+        bits: As for ``select_sites``.
+        positions: Bit of each site.
+        widths: Width of each site's word.
+
+    Raises:
+        UsageError: ``bits`` cannot be read.
+    """
+    if bits == "all":
+        return np.ones(len(positions), bool)
+    if bits == "msb":
+        return np.asarray(positions == widths - 1)
+    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", bits)
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        raise UsageError(
+            found=repr(bits), allowed="all, msb, N or N..M with N ≤ M", where="--bits", remedy="write e.g. 3..5"
+        )
+    return np.asarray((positions >= int(match[1])) & (positions <= int(match[2] or match[1])))
+
+
 def _sites_of(position: int, tensor: StoredTensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width, size = tensor.format.width_bits, tensor.words.size
     return (
@@ -172,19 +197,6 @@ def _matching(graph: IntegerGraph, patterns: Sequence[str]) -> list[int]:
         if not fnmatch.filter(names, pattern):
             raise graph.unknown_tensor(pattern)
     return [i for i, name in enumerate(names) if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
-
-
-def _bit_mask(bits: str, positions: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    if bits == "all":
-        return np.ones(len(positions), bool)
-    if bits == "msb":
-        return np.asarray(positions == widths - 1)
-    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", bits)
-    if match is None or int(match[2] or match[1]) < int(match[1]):
-        raise UsageError(
-            found=repr(bits), allowed="all, msb, N or N..M with N ≤ M", where="--bits", remedy="write e.g. 3..5"
-        )
-    return np.asarray((positions >= int(match[1])) & (positions <= int(match[2] or match[1])))
 
 
 def _pruned(graph: IntegerGraph, sites: SiteTable) -> np.ndarray:

@@ -171,6 +171,8 @@ def kernel_of(graph: IntegerGraph, node: Node) -> Kernel:
     if accumulator is None:
         return _plain_kernel(graph, node)
     kernel = _sum_kernel(graph, node)
+    if isinstance(node, Add) and accumulator.overflow == "saturate" and largest_intermediate(graph, node) >= 1 << 63:
+        return _saturated_sum(graph, node)  # a sum that wraps may go through int64 whatever its size
     if sum_interval(graph, node).within(accumulator):  # narrowing a sum that fits changes nothing
         return kernel
     return lambda inputs: _narrowed(kernel(inputs), accumulator)
@@ -179,6 +181,17 @@ def kernel_of(graph: IntegerGraph, node: Node) -> Kernel:
 def _narrowed(words: Carried, accumulator: WordFormat) -> Carried:
     integers = words.astype(np.int64, copy=False)
     return accumulator.wrap(integers) if accumulator.overflow == "wrap" else accumulator.clip(integers)
+
+
+def _saturated_sum(graph: IntegerGraph, node: Add) -> Kernel:
+    """In Python integers: a branch's faulty multiplier may carry a sum beyond int64 before it is clipped."""
+    kernel = add(node.multipliers, len(graph.values[node.output].shape), np.dtype(object))
+
+    def run(inputs: Sequence[Carried]) -> Carried:
+        sums = kernel([words.astype(np.int64) for words in inputs])
+        return np.asarray(np.clip(sums, node.accumulator.minimum, node.accumulator.maximum).astype(np.int64))
+
+    return run
 
 
 def _sum_kernel(graph: IntegerGraph, node: Node) -> Kernel:

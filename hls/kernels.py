@@ -84,16 +84,17 @@ def max_pool(node: MaxPool) -> Kernel:
 
 def add(multipliers: Sequence[int], rank: int, dtype: np.dtype) -> Kernel:
     """Σ_k inputs[k] × multipliers[k], broadcast to ``rank`` axes besides the samples."""
+    multiplied = np.array(multipliers, dtype)
 
     def aligned(words: Carried) -> Carried:
         words = words.astype(dtype, copy=False)
         return words.reshape(len(words), *(1 for _ in range(rank + 1 - words.ndim)), *words.shape[1:])
 
     def run(inputs: Sequence[Carried]) -> Carried:
-        total = np.asarray(aligned(inputs[0]) * dtype.type(multipliers[0]))
-        for words, multiplier in zip(inputs[1:], multipliers[1:], strict=True):
+        total = np.asarray(aligned(inputs[0]) * multiplied[0])
+        for words, multiplier in zip(inputs[1:], multiplied[1:], strict=True):
             part = aligned(words)
-            total = total + (part if multiplier == 1 else part * dtype.type(multiplier))
+            total = total + (part if multiplier == 1 else part * multiplier)
         return total
 
     return run

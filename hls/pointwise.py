@@ -21,6 +21,9 @@ _TABLE_ENTRIES = 1 << 20
 _FEW_STEPS = 32
 """Thresholds up to which comparing with each one is faster than searching among them."""
 
+_CARRIED = 1 << 62
+"""Products from here on are computed in Python integers; every word's format ends below."""
+
 _FLOAT_SHIFT = 100
 """Largest shift made in float arithmetic: 2**-100 is far from where float32 loses bits."""
 
@@ -126,6 +129,9 @@ def _parameter(values: Sequence[int] | Sequence[float], words: Carried, dtype: n
 
 
 def _scaled_int64(node: Requantize, words: Words) -> Words:
+    largest = max(abs(int(words.max(initial=0))), abs(int(words.min(initial=0))))
+    if largest * max(map(abs, node.multipliers)) + max(map(abs, node.offsets)) >= _CARRIED:
+        return _scaled_python(node, words)
     products = words * np.asarray(node.multipliers, np.int64) + np.asarray(node.offsets, np.int64)
     shifts = sorted(set(node.shifts))
     if len(shifts) == 1:
@@ -135,3 +141,14 @@ def _scaled_int64(node: Requantize, words: Words) -> Words:
         channels = np.asarray(node.shifts) == shift
         result[..., channels] = shift_right(products[..., channels], shift, "half_even")
     return result
+
+
+def _scaled_python(node: Requantize, words: Words) -> Words:
+    """In Python integers, which a faulty multiplier of a wide network needs; clipped to what int64 holds with room."""
+    shifts = np.array(node.shifts, object)
+    products = words.astype(object) * np.array(node.multipliers, object) + np.array(node.offsets, object)
+    floor = products >> shifts
+    twice = (products - (floor << shifts)) * 2
+    unit = np.array([1 << shift for shift in node.shifts], object)
+    up = (twice > unit) | ((twice == unit) & (floor % 2 == 1))
+    return np.asarray(np.clip(floor + up, -_CARRIED, _CARRIED).astype(np.int64))

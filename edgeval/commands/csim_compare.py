@@ -31,7 +31,7 @@ class CompareConfig:
     task: Literal["classification", "regression"] | None = None
     """For a QONNX file: what its outputs mean."""
     metric: str | None = None
-    """For a QONNX file: accuracy, rmse or mae."""
+    """For a QONNX file: accuracy, cross-entropy, rmse or mae."""
     input_format: str | None = None
     """For a QONNX file that never quantizes its input: format of its words, fixed<W,I>."""
     samples: int | None = None

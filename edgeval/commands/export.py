@@ -35,7 +35,7 @@ class ExportConfig:
     strict: bool = False
     """Refuse float constants that would have to be rounded to the scale of a sum."""
     metric: str | None = None
-    """For a QONNX file or module: accuracy, rmse or mae."""
+    """For a QONNX file or module: accuracy, cross-entropy, rmse or mae."""
     checkpoint: Path | None = None
     """For a module: its weights, safetensors or a torch state dict; the factory's own if left out."""
     factory_args: str | None = None

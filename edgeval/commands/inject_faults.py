@@ -35,8 +35,6 @@ class InjectConfig:
     """.npz with `inputs` and, optionally, `labels`, instead of the run's evaluation set."""
     task: Literal["classification", "regression"] | None = None
     """For a QONNX file: what its outputs mean."""
-    metric: str | None = None
-    """For a QONNX file: accuracy, rmse or mae."""
     input_format: str | None = None
     """For a QONNX file that never quantizes its input: format of its words, fixed<W,I>."""
     faults: FaultOptions = FaultOptions()  # noqa: RUF009  # frozen: one default for all is what is meant
@@ -55,7 +53,7 @@ def inject_faults(config: InjectConfig) -> int:
     options = GraphOptions(
         inputs=config.inputs,
         task=config.task,
-        metric=config.metric,
+        metric=config.faults.metric,
         input_format=config.input_format,
         seed=config.faults.seed,
     )

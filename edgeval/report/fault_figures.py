@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def damage_curve(faults: FaultColumns, metric: MetricValue) -> Figure | None:
     if not harmful:
         return None
     shown = curve_ranks(harmful)
-    logarithmic = bool(harm[0] / harm[harmful - 1] >= 50)
+    logarithmic = bool(harm[0] / harm[harmful - 1] >= 20)
     named = Harm(metric).name
     trace = {
         "type": "scatter",
@@ -158,6 +159,7 @@ def _weight_map(faults: FaultColumns, rows: np.ndarray, shown: Shown, title: str
     per_column = -(-words // MAP_COLUMNS)
     worst = _worst_of_bins(faults, rows, shown, (-(-words // per_column), per_column))
     bits = np.flatnonzero(np.isfinite(worst).any(axis=1)).tolist()
+    largest = float(shown.values[rows].max())
     span = "word %{x:,}" if per_column == 1 else f"words %{{x:,}} to +{per_column - 1}, worst"
     trace = {
         "type": "heatmap",
@@ -165,7 +167,8 @@ def _weight_map(faults: FaultColumns, rows: np.ndarray, shown: Shown, title: str
         "y": bits,
         "z": [_rounded(worst[bit]) for bit in bits],
         "zmin": 0,
-        "zmax": max(0.0, float(shown.values[rows].max())) or 1.0,
+        "zmax": largest if largest > 0 else 1.0,
+        "showscale": largest > 0,
         "colorscale": HEAT,
         "colorbar": color_bar(shown.number_format),
         "hovertemplate": f"{span}, bit %{{y}}<br>%{{z:{shown.number_format}}}<extra></extra>",
@@ -180,6 +183,8 @@ def _weight_map(faults: FaultColumns, rows: np.ndarray, shown: Shown, title: str
     first = "word" if per_column == 1 else f"first word of {per_column}"
     worst_name = shown.name if per_column == 1 else f"worst {shown.name}"
     note = "" if per_column == 1 else f"Each column is the worst of {per_column} consecutive words."
+    if largest <= 0:
+        note = f"{note} No bit here does any damage.".strip()
     return Figure(
         title=title,
         traces=[trace],
@@ -200,8 +205,9 @@ def _worst_of_bins(faults: FaultColumns, rows: np.ndarray, shown: Shown, bins: t
 
 
 def _curve_note(harm: np.ndarray, harmful: int, shown: int) -> str:
-    total = float(harm[:harmful].sum())
-    worst = [float(harm[: max(1, round(len(harm) * part))].clip(min=0).sum()) / total for part in (0.01, 0.1)]
+    # Exact sums: where the worst 10 % hold all of the harm, their quotient is 1 and not nearly so.
+    total = math.fsum(harm[:harmful])
+    worst = [math.fsum(harm[: min(harmful, max(1, round(len(harm) * part)))]) / total for part in (0.01, 0.1)]
     helpful = int((harm < 0).sum())
     parts = [
         f"The worst 1 % of the faults do {percent(worst[0])} of all harm, the worst 10 % do {percent(worst[1])}.",

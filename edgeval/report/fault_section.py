@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from edgeval.records import CrossCheckRow, FaultRow, InjectRecord
+from edgeval.report.cumulative_figure import cumulative_damage
 from edgeval.report.estimate_section import estimates
 from edgeval.report.fault_figures import damage_curve, fault_columns, shown_in_maps, weight_maps
 from edgeval.report.figures import CLASSES, DECISION_CLASSES, Figure, class_bars, damage_maps, share_of
@@ -198,10 +199,12 @@ def _per_fault(view: CampaignView, draw: Draw) -> Markup:
     shapes = view.shapes or {name: () for name in faults.names}
     shown = shown_in_maps(faults, record.metric, record.decision)
     maps = weight_maps(faults, shapes, shown)
+    cumulative = cumulative_damage(faults, shown, "bits" if record.fault == "flip" else "faults")
     blank = "" if record.exhaustive else " Blank: not sampled."
     return join(
         element("h4", "Every fault, sorted"),
-        draw(curve) if curve else element("p", f"No fault makes the {record.metric.name} worse."),
+        "" if curve else element("p", f"No fault makes the {record.metric.name} worse."),
+        element("div", [draw(figure) for figure in (curve, cumulative) if figure], class_="grid"),
         element("h4", "Every word and bit"),
         element("p", f"{sentence(shown.name)} by each fault; every tensor on a colour scale of its own.{blank}"),
         element("div", [draw(figure) for figure in maps], class_="grid three"),

@@ -141,7 +141,8 @@ def _heat_map(title: str, cells: Trace, quantity: str, number_format: str) -> Fi
     trace = {
         "type": "heatmap",
         **cells,
-        "zmin": 0,
+        "zmin": 0,  # plotly heeds it only beside a zmax; improvements look like no harm
+        "zmax": max((z for row in cells["z"] for z in row if z is not None and z > 0), default=1.0),
         "xgap": 2,
         "ygap": 2,
         "colorscale": HEAT,

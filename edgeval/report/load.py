@@ -8,9 +8,15 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edgeval.records import CompareRecord, ExportRecord, InjectRecord, Kind, load_record
-from edgeval.report.view import CampaignView, RunView
+from edgeval.error_rate_record import ErrorRateRecord
+from edgeval.hardening_record import HardenRecord
+from edgeval.mission_record import MissionRecord
+from edgeval.outcome_tables import campaign_records, outcome_table
+from edgeval.ranking_record import RankRecord
+from edgeval.records import CompareRecord, ExportRecord, Kind, load_record
+from edgeval.report.view import CampaignView, RankingView, RunView
 from edgeval.run_directory import RunDirectory
+from edgeval.worst_flips_record import WorstFlipsRecord
 from hls.errors import RunDirectoryError
 
 COLUMNS = ("tensor", "index", "bit", "metric_change", "decisions_changed")
@@ -28,14 +34,22 @@ def load_run_view(path: Path) -> RunView:
     """
     directory = RunDirectory(path)
     run = directory.run_record()
-    records = sorted((path / "records").glob("inject-faults-*.json"))
+    records = campaign_records(directory)
     shapes = _shapes(directory) if records else {}
     return RunView(
         name=path.resolve().name,
         run=run,
         export=_optional(ExportRecord, directory.record_file("export")),
         compare=_optional(CompareRecord, directory.record_file("csim-compare")),
-        campaigns=tuple(_campaign(path, record, shapes) for record in records),
+        campaigns=tuple(
+            CampaignView(record=record, outcomes=outcome_table(directory, file, record, COLUMNS), shapes=shapes)
+            for file, record in records
+        ),
+        ranking=_ranking(path, directory.record_file("rank-bits")),
+        error_rates=_optional(ErrorRateRecord, directory.record_file("error-rate")),
+        worst_flips=_optional(WorstFlipsRecord, directory.record_file("worst-flips")),
+        hardening=_optional(HardenRecord, directory.record_file("harden")),
+        mission=_optional(MissionRecord, directory.record_file("mission")),
     )
 
 
@@ -49,45 +63,38 @@ def _shapes(directory: RunDirectory) -> Mapping[str, tuple[int, ...]]:
     return {name: tensor.words.shape for name, tensor in directory.network().tensors.items()}
 
 
-def _campaign(run: Path, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> CampaignView:
-    record = load_record(InjectRecord, path)
-    relative = PurePosixPath(record.outcomes)
+def _ranking(run: Path, path: Path) -> RankingView | None:
+    if not path.exists():
+        return None
+    record = load_record(RankRecord, path)
+    file = _inside(run, record.ranking, path, "rank-bits")
+    if record.oracle is None or not file.exists():
+        return RankingView(record=record)
+    names = ["damage", *(f"rank_{score.method}" for score in record.scores)]
+    try:
+        columns = pq.read_table(file, columns=names)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(file, f"{type(error).__name__}: {error}", "the ranking of a run", "rank-bits") from error
+    if columns.num_rows != record.sites or columns.column_names != names:
+        found = f"{columns.num_rows:,} rows of {', '.join(columns.column_names)}"
+        raise _damaged(file, found, f"{record.sites:,} of {', '.join(names)}, as the record says", "rank-bits")
+    return RankingView(record=record, columns=columns)
+
+
+def _inside(run: Path, name: str, record: Path, command: str) -> Path:
+    """What a record names inside its run."""
+    relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts:
         raise RunDirectoryError(
-            found=f"outcomes in {record.outcomes}",
+            found=f"outcomes in {name}",
             allowed="a folder inside the run",
-            where=str(path),
-            remedy="run `edgeval inject-faults` again",
+            where=str(record),
+            remedy=f"run `edgeval {command}` again",
         )
-    return CampaignView(record=record, outcomes=_outcomes(run / relative, record.faults), shapes=shapes)
+    return run / relative
 
 
-def _outcomes(folder: Path, faults: int) -> pa.Table | None:
-    """The per-fault table of a campaign; ``None`` where its tables were not kept."""
-    parts = sorted(folder.glob("*.parquet"))
-    if not parts:
-        return None
-    try:
-        table = pa.concat_tables([_part(part) for part in parts]).unify_dictionaries()
-    except pa.ArrowException as error:
-        raise _damaged(folder, f"parts that do not fit together: {error}", "parts of one campaign") from error
-    if table.num_rows != faults:
-        raise _damaged(folder, f"{table.num_rows:,} faults in its parts", f"{faults:,}, as the record says")
-    return table
-
-
-def _part(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path, columns=list(COLUMNS))
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}", "a table of outcomes") from error
-    lacking = set(COLUMNS) - set(table.column_names)
-    if lacking or not pa.types.is_dictionary(table.schema.field("tensor").type):
-        raise _damaged(path, f"columns {', '.join(table.column_names)}", f"columns {', '.join(COLUMNS)}")
-    return table
-
-
-def _damaged(path: Path, found: str, allowed: str) -> RunDirectoryError:
+def _damaged(path: Path, found: str, allowed: str, command: str) -> RunDirectoryError:
     return RunDirectoryError(
-        found=found, allowed=allowed, where=str(path), remedy="delete it and run the same `edgeval inject-faults` again"
+        found=found, allowed=allowed, where=str(path), remedy=f"delete it and run the same `edgeval {command}` again"
     )

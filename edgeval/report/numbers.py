@@ -81,6 +81,22 @@ def change(value: float, unit: str) -> str:
     return f"{sign}{significant(value)}{_SPACE}{unit}".rstrip()
 
 
+def duration(seconds: float) -> str:
+    r"""A time in the unit in which people think of it.
+
+    Example:
+        >>> duration(3144.65), duration(0.02), duration(1.2e5), duration(3.2e9)
+        ('52.4\xa0min', '0.02\xa0s', '33.3\xa0h', '101\xa0years')
+    """
+    for unit, size in _UNITS_OF_TIME:
+        if seconds >= 2 * size:
+            return f"{significant(seconds / size, 3)}{_SPACE}{unit}"
+    return f"{significant(seconds, 3)}{_SPACE}s"
+
+
+_UNITS_OF_TIME = (("years", 365.25 * 86400), ("days", 86400.0), ("h", 3600.0), ("min", 60.0))
+
+
 def _hundredths(value: float) -> str:
     """Two decimals; more where those would show nothing of a value that is not nothing."""
     if value == 0:

@@ -31,6 +31,7 @@ from edgeval.report.sections import (
     section,
     verdict_badge,
 )
+from edgeval.report.studies import study_sections
 from edgeval.report.view import CampaignView, RunView
 
 __all__ = ["CampaignView", "RunView", "render_page"]
@@ -113,6 +114,8 @@ def _run(view: RunView, anchor: str, figures: _Figures) -> tuple[Markup, list[Li
     if not campaigns:
         text = "No faults have been injected yet."
         faults = section(f"{anchor}-faults", "Faults", missing(text, "edgeval inject-faults RUN"))
+    studies = study_sections(view, anchor, place_figure)
+    parts += [(study.anchor, study.title) for study in studies]
     parts.append((f"{anchor}-provenance", "Provenance"))
     article = element(
         "article",
@@ -121,7 +124,8 @@ def _run(view: RunView, anchor: str, figures: _Figures) -> tuple[Markup, list[Li
         layers(view.export, f"{anchor}-layers"),
         comparison(view.compare, f"{anchor}-comparison"),
         faults,
-        provenance(_fingerprints(view), f"{anchor}-provenance"),
+        [study.markup for study in studies],
+        provenance([*_fingerprints(view), *((s.of, s.fingerprint) for s in studies)], f"{anchor}-provenance"),
         id=anchor,
     )
     return article, parts

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from edgeval.error_rate_record import ErrorRateRecord
+from edgeval.hardening_record import HardenRecord
+from edgeval.mission_record import MissionRecord
+from edgeval.ranking_record import RankRecord
 from edgeval.records import CompareRecord, ExportRecord, InjectRecord, RunRecord
+from edgeval.worst_flips_record import WorstFlipsRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,19 @@ class CampaignView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankingView:
+    """Ranked bits.
+
+    Attributes:
+        record: What ``edgeval rank-bits`` found.
+        columns: ``damage`` and ``rank_<method>`` of every site; ``None`` where they were not scored or not kept.
+    """
+
+    record: RankRecord
+    columns: pa.Table | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run with every record it has.
 
@@ -35,6 +53,8 @@ class RunView:
         export: ``None`` until ``edgeval export``.
         compare: ``None`` until ``edgeval csim-compare``.
         campaigns: One for each ``edgeval inject-faults``.
+        ranking, error_rates, worst_flips, hardening, mission: ``None`` until ``edgeval rank-bits``, ``error-rate``,
+            ``worst-flips``, ``harden``, ``mission``.
     """
 
     name: str
@@ -42,3 +62,8 @@ class RunView:
     export: ExportRecord | None = None
     compare: CompareRecord | None = None
     campaigns: tuple[CampaignView, ...] = ()
+    ranking: RankingView | None = None
+    error_rates: ErrorRateRecord | None = None
+    worst_flips: WorstFlipsRecord | None = None
+    hardening: HardenRecord | None = None
+    mission: MissionRecord | None = None

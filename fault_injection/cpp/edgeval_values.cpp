@@ -14,24 +14,31 @@ struct Visits {  // mirrored in fault_injection/kernel_library.py
 
 template <class Word>
 void collect(const Inputs& inputs, const Neuron& neuron, const Activation& own, int64_t first, int64_t last,
-             int64_t keys, Visits& visits) {
-    std::vector<int64_t> stamp(keys, -1);
-    std::vector<int32_t> row_of(keys);
+             Visits& visits) {
+    // Without an activation there is no bound on the words, and hardly two faults lead to the same one.
+    const bool shared = own.kind != Activation::none;
+    std::vector<int64_t> stamp(shared ? neuron.values : 0, -1);
+    std::vector<int32_t> row_of(stamp.size());
     for (int64_t sample = first; sample < last; sample++) {
         const int32_t sum = neuron.sums[sample];
         const int32_t golden = apply_one(own, neuron.channel, sum);
         visit_faults<Word>(inputs, neuron, sample, reach_of(neuron, own, sum), [&](int32_t fault, int32_t x) {
             const int32_t word = apply_one(own, neuron.channel, sum + x);
             if (word == golden) return;
-            const int64_t key = own.kind == Activation::none ? x + keys / 2 : word - neuron.low;
-            if (stamp[key] != sample) {
-                stamp[key] = sample;
-                row_of[key] = int32_t(visits.rows);
-                visits.sample[visits.rows] = int32_t(sample);
-                visits.step[visits.rows++] = word - golden;
+            int32_t row = int32_t(visits.rows);
+            if (shared && stamp[word - neuron.low] == sample) {
+                row = row_of[word - neuron.low];
+            } else {
+                visits.sample[row] = int32_t(sample);
+                visits.step[row] = word - golden;
+                visits.rows++;
+                if (shared) {
+                    stamp[word - neuron.low] = sample;
+                    row_of[word - neuron.low] = row;
+                }
             }
             visits.fault[visits.count] = fault;
-            visits.row[visits.count++] = row_of[key];
+            visits.row[visits.count++] = row;
         });
     }
 }
@@ -41,14 +48,13 @@ void collect(const Inputs& inputs, const Neuron& neuron, const Activation& own, 
 extern "C" {
 
 // Faults that change the neuron's word on samples [first, last), and the words it takes, each once a sample.
-// keys: size of the table of words; without an activation, of changes of the sum (twice the largest, plus one).
 void edgeval_collect(const Inputs* inputs, const Neuron* neuron, const Activation* own, int64_t first, int64_t last,
-                     int64_t keys, Visits* visits) {
+                     Visits* visits) {
     visits->count = visits->rows = 0;
     if (inputs->bytes == 1)
-        collect<uint8_t>(*inputs, *neuron, *own, first, last, keys, *visits);
+        collect<uint8_t>(*inputs, *neuron, *own, first, last, *visits);
     else
-        collect<uint16_t>(*inputs, *neuron, *own, first, last, keys, *visits);
+        collect<uint16_t>(*inputs, *neuron, *own, first, last, *visits);
 }
 
 // Output words of each row, [rows][classes]. golden_output: [samples][classes].

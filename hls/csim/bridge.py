@@ -100,21 +100,42 @@ class CSimulation:
         graph: The network, with the current stored words.
         manifest: Which C++ name holds which words.
         workers: Processes, each with the library loaded and the built words in it.
-        changes: Stored words that differ from the built ones; poked around each run, then put back.
+        pokes: Words that differ from the built ones; poked around each run, then put back.
     """
 
     graph: IntegerGraph
     manifest: Manifest
     workers: tuple[Worker, ...]
-    changes: tuple[WordChange, ...] = ()
+    pokes: tuple[Poke, ...] = ()
 
     def tensors(self) -> Mapping[str, StoredTensor]:
         """What is stored, by name, in data order."""
         return self.graph.tensors
 
     def with_words(self, changes: Sequence[WordChange]) -> CSimulation:
-        """The same C-simulation with some stored words replaced; no recompilation, this one is untouched."""
-        return replace(self, graph=self.graph.with_words(changes), changes=(*self.changes, *changes))
+        """The same C-simulation with some stored words replaced; no recompilation, this one is untouched.
+
+        In a hardened project, every copy of them.
+        """
+        graph = self.graph.with_words(changes)
+        pokes = [
+            poke_of(graph, self.manifest, change, copy)
+            for change in changes
+            for copy in range(len(self.manifest.copies_of(change.tensor)))
+        ]
+        return replace(self, graph=graph, pokes=(*self.pokes, *pokes))
+
+    def with_copy(self, changes: Sequence[WordChange], copy: int) -> CSimulation:
+        """The same C-simulation of a hardened project with words replaced in one of their copies, 0, 1 or 2.
+
+        ``graph`` stays the network of what was stored before: one copy alone is no stored word.
+
+        Raises:
+            UsageError: unknown tensor, index or copy. FormatError: a word its format cannot hold.
+        """
+        self.graph.with_words(changes)  # refuses what cannot be stored
+        pokes = [poke_of(self.graph, self.manifest, change, copy) for change in changes]
+        return replace(self, pokes=(*self.pokes, *pokes))
 
     def run(self, inputs: Words, taps: Sequence[str] = ()) -> Execution:
         """Execute on input words, spread over the workers.
@@ -125,9 +146,8 @@ class CSimulation:
         self.graph.quantizer.format.require(inputs, "input words")
         require_taps(self.graph, taps)
         positions = [self._tap_position(tap) for tap in taps]
-        pokes = tuple(poke_of(self.graph, self.manifest, change) for change in self.changes)
         blocks = np.array_split(inputs, min(len(self.workers), len(inputs)))
-        requests = [Run(inputs=pack(block), pokes=pokes, taps=tuple(positions)) for block in blocks]
+        requests = [Run(inputs=pack(block), pokes=self.pokes, taps=tuple(positions)) for block in blocks]
         answers = ask_all(self.workers, requests)
         return Execution(
             output=self._shaped(self.graph.output, [answer.output for answer in answers]),
@@ -138,9 +158,9 @@ class CSimulation:
         words = np.concatenate([unpack(part) for part in parts])
         return words.reshape(len(words), *self.graph.values[value].shape)
 
-    def stored_words(self, tensor: str) -> Words:
+    def stored_words(self, tensor: str, copy: int = 0) -> Words:
         """Executor words of a tensor as the loaded library holds them, in the tensor's own order and shape."""
-        array = self.manifest.array_of(tensor)
+        array = self.manifest.array_of(tensor, copy)
         request = Peek(array=self.manifest.arrays.index(array), size=array.size)
         raw = unpack(self.workers[0].ask(request).output)
         words = np.empty(array.size, np.int64)
@@ -215,10 +235,10 @@ def ask_all(workers: Sequence[Worker], requests: Sequence[Run]) -> list[Answer]:
         return list(pool.map(lambda pair: pair[0].ask(pair[1]), zip(workers, requests, strict=False)))
 
 
-def poke_of(graph: IntegerGraph, manifest: Manifest, change: WordChange) -> Poke:
-    """Where and what to write into the C++ for one changed stored word."""
+def poke_of(graph: IntegerGraph, manifest: Manifest, change: WordChange, copy: int = 0) -> Poke:
+    """Where and what to write into the C++ for one changed stored word, or for one copy of it."""
     tensor = graph.tensors[change.tensor]
-    array = manifest.array_of(change.tensor)
+    array = manifest.array_of(change.tensor, copy)
     return Poke(
         array=manifest.arrays.index(array),
         position=array.position(change.index),

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hls.errors import RunDirectoryError
+from hls.errors import RunDirectoryError, UsageError
 
 MANIFEST_FILE = "edgeval_project.json"
 PROJECT_NAME = "edgeval_network"
@@ -70,7 +70,7 @@ class CppType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     overflow: str
 
 
-class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An array of constants in the generated C++.
 
     Attributes:
@@ -82,6 +82,7 @@ class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         shape: Of the stored tensor.
         axes: Order in which hls4ml stores its axes, outermost first.
         unit_log2: log2 of the C++ value of one unit.
+        copy: 0 for the words themselves; 1 and 2 for the copies of a hardened project.
     """
 
     symbol: str
@@ -94,6 +95,7 @@ class Array(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     width_bits: int
     signed: bool
     unit_log2: int
+    copy: int = 0
 
     def stored_order(self) -> np.ndarray:
         """Flat index into the stored tensor (C order) of each position of the C++ array."""
@@ -127,9 +129,25 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     types: tuple[CppType, ...]
     products_on_stack: int
 
-    def array_of(self, tensor: str) -> Array:
-        """The C++ array that holds a stored tensor."""
-        return next(array for array in self.arrays if array.tensor == tensor)
+    def array_of(self, tensor: str, copy: int = 0) -> Array:
+        """The C++ array that holds a stored tensor, or one of its copies.
+
+        Raises:
+            UsageError: there is no such copy.
+        """
+        copies = self.copies_of(tensor)
+        if copy not in range(len(copies)):
+            raise UsageError(
+                found=f"copy {copy}",
+                allowed=f"0 to {len(copies) - 1}",
+                where=f"stored tensor {tensor}",
+                remedy="name a copy that the project has; only hardened projects have more than one",
+            )
+        return copies[copy]
+
+    def copies_of(self, tensor: str) -> tuple[Array, ...]:
+        """All C++ arrays that hold a stored tensor, the words themselves first."""
+        return tuple(sorted((a for a in self.arrays if a.tensor == tensor), key=lambda array: array.copy))
 
 
 def load_manifest(project: Path) -> Manifest:

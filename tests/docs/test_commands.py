@@ -24,6 +24,11 @@ COMMANDS = {
     "csim-compare": "CompareConfig",
     "emulator": "EmulatorConfig",
     "inject-faults": "InjectConfig",
+    "harden": "HardenConfig",
+    "error-rate": "ErrorRateConfig",
+    "worst-flips": "WorstFlipsConfig",
+    "mission": "MissionConfig",
+    "rank-bits": "RankConfig",
     "report": "ReportConfig",
     "demo": "DemoConfig",
     "doctor": "DoctorConfig",
@@ -78,7 +83,7 @@ def default_text(field: dataclasses.Field[Any]) -> str:
         return "—"
     if field.default is False:
         return "off"
-    return " ".join(field.default) if isinstance(field.default, tuple) else str(field.default)
+    return " ".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
 
 
 def test_every_command_has_its_page_and_its_row_in_the_index() -> None:

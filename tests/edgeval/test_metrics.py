@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeval.metrics import ACCURACY, METRICS, mae, rmse
+from edgeval.metrics import ACCURACY, CROSS_ENTROPY, METRICS, mae, rmse
 from hls.errors import InputError
 
 OUTPUTS = np.array([[1.0, 3.0, 2.0], [5.0, 5.0, 1.0], [0.0, 1.0, 2.0]])
@@ -65,3 +65,36 @@ def test_target_values_that_do_not_fit_the_outputs_are_refused() -> None:
 
 def test_every_named_metric_goes_by_its_name() -> None:
     assert {name: metric.name for name, metric in METRICS.items()} == {name: name for name in METRICS}
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae"])
+@pytest.mark.parametrize("shape", [(0,), (0, 1), (0, 2)])
+def test_no_rows_have_no_contributions(name: str, shape: tuple[int, ...]) -> None:
+    outputs = np.zeros((0, shape[-1] if len(shape) == 2 else 1))
+    assert METRICS[name].per_sample(outputs, np.zeros(shape)).shape == (0,)
+
+
+def test_cross_entropy_is_minus_the_logarithm_of_the_labels_share() -> None:
+    outputs, labels = np.log(np.array([[1.0, 2.0, 1.0], [6.0, 1.0, 1.0]])), np.array([1, 2])
+    assert CROSS_ENTROPY.per_sample(outputs, labels) == pytest.approx([np.log(2), np.log(8)])
+    assert CROSS_ENTROPY.value(outputs, labels) == pytest.approx((np.log(2) + np.log(8)) / 2)
+    assert (CROSS_ENTROPY.unit, CROSS_ENTROPY.direction, CROSS_ENTROPY.classes) == ("nat", "lower", True)
+
+
+def test_cross_entropy_of_huge_outputs_is_finite() -> None:
+    outputs = np.array([[1e300, -1e300], [1e300, -1e300], [-1e308, -1e308]])
+    with np.errstate(over="ignore"):  # the distance itself is beyond float64
+        found = CROSS_ENTROPY.per_sample(outputs[[0, 2]], np.array([0, 1]))
+    assert found == pytest.approx([0.0, np.log(2)])
+    assert CROSS_ENTROPY.per_sample(np.array([[0.0, 1e6]]), np.array([0])) == pytest.approx([1e6])
+
+
+def test_cross_entropy_does_not_depend_on_a_common_offset() -> None:
+    labels = np.array([2, 0, 1])
+    plain, moved = (CROSS_ENTROPY.per_sample(OUTPUTS + offset, labels) for offset in (0.0, 1024.0))
+    assert np.array_equal(plain, moved)
+
+
+def test_cross_entropy_refuses_labels_that_are_no_classes() -> None:
+    with pytest.raises(InputError, match="integers from 0 to 2"):
+        CROSS_ENTROPY.value(OUTPUTS, np.array([0, 1, 3]))

@@ -143,7 +143,7 @@ def test_a_folder_with_other_files_is_not_taken_for_a_free_one(tmp_path: Path) -
 
 
 def test_an_unknown_metric_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="accuracy, rmse, mae"):
+    with pytest.raises(UsageError, match="accuracy, cross-entropy, rmse, mae"):
         import_graph(saved(tmp_path, Mlp()), RunDirectory(tmp_path / "run"), GraphOptions(metric="auc"))
 
 

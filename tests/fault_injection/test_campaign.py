@@ -13,10 +13,11 @@ from support.networks import Mlp
 
 from fault_injection import campaign as campaign_module
 from fault_injection import cores
-from fault_injection.campaign import Campaign, decisions_only, run_campaign, run_each, shards_of
+from fault_injection.campaign import Campaign, run_campaign, run_each, shards_of
 from fault_injection.fault_list import FaultList, StoredBits
 from fault_injection.faults import FAULT_MODELS, faulty_words
 from fault_injection.local_workers import LocalWorkers
+from fault_injection.outcomes import decisions_only
 from fault_injection.propagate import propagate
 from fault_injection.sites import all_sites
 from fault_injection.source import CampaignSource, judge_of

@@ -8,8 +8,8 @@ import pyarrow as pa
 from support.campaigns import campaign_of
 from support.networks import Mlp
 
-from fault_injection.campaign import decisions_only
 from fault_injection.crosscheck import CHECKED_FAULTS, checked_faults, cross_check, forward_macs
+from fault_injection.outcomes import decisions_only
 from hls.engine import ExactEngine
 from hls.executor import Execution
 from hls.graph import IntegerGraph, StoredTensor, WordChange

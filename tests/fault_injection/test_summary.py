@@ -5,7 +5,7 @@ import pytest
 from support.campaigns import campaign_of
 from support.networks import Mlp
 
-from fault_injection.campaign import decisions_only
+from fault_injection.outcomes import decisions_only
 from fault_injection.summary import damage_table
 
 ROWS = [

@@ -15,8 +15,9 @@ from edgeval.report.fault_figures import (
     shown_in_maps,
     weight_maps,
 )
-from edgeval.report.figures import Figure
+from edgeval.report.figures import Figure, damage_maps
 from edgeval.report.view import RunView
+from fault_injection.damage import DamageRow
 
 ACCURACY = MetricValue(name="accuracy", unit="fraction", direction="higher", value=0.9)
 
@@ -128,3 +129,22 @@ def test_maps_show_decisions_of_classes_and_harm_where_a_tolerance_decides() -> 
     harm = weight_maps(faults, {"fc1.weight": (1,)}, shown_in_maps(faults, RMSE, "tolerance"))[0]
     assert harm.traces[0]["z"] == [[3.0], [-1.0]]
     assert harm.columns[2][0] == "rise of rmse [m]"
+
+
+def test_a_map_without_damage_says_so_and_shows_no_scale() -> None:
+    quiet, loud = weight_map(faults_of([0.0, 0.0]), (1,)), weight_map(faults_of([0.0, 0.1]), (1,))
+    assert (quiet.traces[0]["showscale"], quiet.note) == (False, "No bit here does any damage.")
+    assert (loud.traces[0]["showscale"], loud.note) == (True, "")
+
+
+def test_improvements_do_not_move_the_zero_of_a_layer_by_bit_map() -> None:
+    def row(bit: int, change: float) -> DamageRow:
+        return DamageRow(
+            tensor="fc1.weight", bit=bit, faults=1, masked=1.0, tolerable=0.0, critical=0.0, mean_metric_change=change,
+            worst_metric_change=change, mean_decisions_changed=0.0, worst_site=0,
+        )  # fmt: skip
+
+    decisions, harm = damage_maps([row(1, -0.02), row(0, 0.01)], ACCURACY)
+    assert (harm.traces[0]["zmin"], harm.traces[0]["zmax"]) == (0, 2.0)
+    assert harm.traces[0]["z"] == [[2.0, -1.0]]
+    assert decisions.traces[0]["zmax"] == 1.0

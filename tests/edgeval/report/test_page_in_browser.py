@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.chromium import chromium, needs_chromium
+from support.missions import mission_record
 
 from edgeval.report.page import RunView, render_page
 
@@ -38,7 +39,9 @@ def file(tmp_path_factory: pytest.TempPathFactory, make_view: MakeView) -> Path:
         for row in campaign.record.damage
     )
     record = msgspec.structs.replace(campaign.record, damage=damage)
-    whole = dataclasses.replace(whole, campaigns=(dataclasses.replace(campaign, record=record),))
+    whole = dataclasses.replace(
+        whole, campaigns=(dataclasses.replace(campaign, record=record),), mission=mission_record()
+    )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_page([whole, RunView(name="trained", run=whole.run)]), encoding="utf-8")
     return path
@@ -116,7 +119,7 @@ def test_would_not_be_let_out_if_it_did_ask(opened: Callable[..., Opened]) -> No
 def test_every_figure_is_drawn_with_its_marks(opened: Callable[..., Opened]) -> None:
     view = opened()
     figures = view.figures()
-    assert len(figures) == 2 + 4 + 1 + 4
+    assert len(figures) == 2 + 4 + 2 + 4 + 1
     marks = {"heatmap": ".heatmaplayer image", "bar": ".barlayer .point path", "scatter": ".scatterlayer .js-line"}
     for figure in figures:
         assert view.page.locator(f"#{figure['id']} {marks[figure['traces'][0]['type']]}").count() > 0, figure["id"]

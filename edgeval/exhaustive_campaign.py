@@ -1,0 +1,130 @@
+"""The campaign of a run that judged a flip of every stored bit: what rankings of bits and hardening start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edgeval.evaluation import evaluation
+from edgeval.fingerprint import digest_arrays, identity
+from edgeval.records import InjectRecord, load_record
+from edgeval.run_directory import RunDirectory, Samples
+from fault_injection.golden import golden_run
+from fault_injection.outcomes import Judge
+from fault_injection.sites import all_sites
+from hls.errors import RunDirectoryError, UsageError
+from hls.graph import IntegerGraph
+from hls.serialize import digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExhaustiveCampaign:
+    """One campaign and what is needed to judge further faults as it did.
+
+    Attributes:
+        record: Of the campaign.
+        outcomes: One row a stored bit, in order.
+        judge: As the campaign's.
+        samples: Its evaluation set.
+    """
+
+    record: InjectRecord
+    outcomes: pa.Table
+    judge: Judge
+    samples: Samples
+
+
+def exhaustive_campaign(run: RunDirectory, wanted: str | None = None) -> ExhaustiveCampaign:
+    """Find the campaign of flips of every stored bit of a run.
+
+    Args:
+        run: An exported run.
+        wanted: Identity of one of several; ``None`` for the one on the most samples.
+
+    Raises:
+        RunDirectoryError: there is none of this network and these samples, or its table is damaged.
+        UsageError: several judge as many samples, and none was named.
+    """
+    graph, samples = run.network(), run.samples()
+    found = {}
+    for path in sorted(run.record_file("").parent.glob("inject-faults-*.json")):
+        record = load_record(InjectRecord, path)
+        if _judges_every_flip(record, graph) and _same_samples(record, samples):
+            found[identity(record.fingerprint)] = record
+    record = _chosen(run, found, wanted)
+    judged_on = samples.first(record.samples)
+    threshold = record.tolerance if record.decision == "tolerance" else None
+    judged_by = evaluation(run.run_record(), graph, judged_on, threshold)
+    return ExhaustiveCampaign(
+        record=record,
+        outcomes=_outcomes(run.path / record.outcomes, len(all_sites(graph))),
+        judge=Judge(
+            golden=golden_run(graph, graph.quantize_inputs(judged_on.inputs)),
+            decision=judged_by.decision,
+            labels=judged_by.labels,
+            per_sample=judged_by.metric.per_sample,
+            finish=judged_by.metric.finish,
+            critical_share=record.critical_share,
+        ),
+        samples=judged_on,
+    )
+
+
+def _judges_every_flip(record: InjectRecord, graph: IntegerGraph) -> bool:
+    whole = record.exhaustive and record.fault == "flip" and record.faults == len(all_sites(graph))
+    return whole and record.fingerprint.digests.get("network") == digest(graph)
+
+
+def _same_samples(record: InjectRecord, samples: Samples) -> bool:
+    if record.samples > len(samples.inputs):
+        return False
+    part = samples.first(record.samples)
+    arrays = {"inputs": part.inputs, **({} if part.labels is None else {"labels": part.labels})}
+    return record.fingerprint.digests.get("data") == digest_arrays(arrays)
+
+
+def _chosen(run: RunDirectory, found: dict[str, InjectRecord], wanted: str | None) -> InjectRecord:
+    if wanted is not None and wanted in found:
+        return found[wanted]
+    if wanted is not None or not found:
+        raise RunDirectoryError(
+            found=f"no campaign {wanted}" if wanted else "no campaign that flipped every stored bit",
+            allowed=", ".join(found) or "one of this network, on the run's own samples",
+            where=str(run.path / "records"),
+            remedy=f"run `edgeval inject-faults {run.path}` first",
+        )
+    most = max(record.samples for record in found.values())
+    best = [name for name, record in found.items() if record.samples == most]
+    # What is read of a table is the same in either detail; both are there where decisions were looked at first.
+    best = [name for name in best if found[name].detail == "full"] or best
+    if len(best) > 1:
+        raise UsageError(
+            found=f"{len(best)} campaigns that flipped every stored bit on {most:,} samples",
+            allowed=", ".join(best),
+            where="--campaign",
+            remedy="name one of these identities",
+        )
+    return found[best[0]]
+
+
+def _outcomes(folder: Path, sites: int) -> pa.Table:
+    columns = ["site", "decisions_changed", "metric_change"]
+    try:
+        table = pa.concat_tables(pq.read_table(part, columns=columns) for part in sorted(folder.glob("*.parquet")))
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
+    if table.num_rows != sites:
+        raise _damaged(folder, f"{table.num_rows:,} faults, where the network has {sites:,} stored bits")
+    return table
+
+
+def _damaged(folder: Path, found: str) -> RunDirectoryError:
+    return RunDirectoryError(
+        found=found,
+        allowed="the outcomes of a flip of every stored bit",
+        where=str(folder),
+        remedy="run the same `edgeval inject-faults` again",
+    )

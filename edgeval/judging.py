@@ -1,0 +1,82 @@
+"""A run made ready to have faults judged on it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from edgeval.evaluation import Evaluation, evaluation
+from edgeval.fingerprint import digest_arrays
+from edgeval.run_directory import RunDirectory, Samples
+from fault_injection.exact import Detail
+from fault_injection.golden import golden_run
+from fault_injection.outcomes import Judge
+from hls.errors import UsageError
+from hls.graph import IntegerGraph
+from hls.serialize import digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What faults of a run are judged with.
+
+    Attributes:
+        graph: The integer network.
+        samples: The evaluation set.
+        judged_by: Metric and decision.
+        judge: Judge of the fault-free network.
+    """
+
+    graph: IntegerGraph
+    samples: Samples
+    judged_by: Evaluation
+    judge: Judge
+
+    @property
+    def detail(self) -> Detail:
+        """Accuracy follows from decisions alone, which are many times faster."""
+        return "decisions" if self.judged_by.metric.name == "accuracy" else "full"
+
+    def digests(self) -> dict[str, str]:
+        """Of network and data, for a fingerprint."""
+        labels = {} if self.samples.labels is None else {"labels": self.samples.labels}
+        return {"network": digest(self.graph), "data": digest_arrays({"inputs": self.samples.inputs, **labels})}
+
+
+def judging(run: RunDirectory, samples: int | None, critical_threshold: float | None) -> Judging:
+    """Load a run and execute its fault-free network.
+
+    Args:
+        run: An exported run.
+        samples: Judge on only so many samples; ``None`` for all.
+        critical_threshold: As for ``evaluation``.
+
+    Raises:
+        RunDirectoryError: see ``RunDirectory``. UsageError: an option out of range; see ``evaluation``.
+    """
+    record, graph = run.run_record(), run.network()
+    chosen = run.samples().first(samples)
+    judged_by = evaluation(record, graph, chosen, critical_threshold)
+    judge = Judge(
+        golden=golden_run(graph, graph.quantize_inputs(chosen.inputs)),
+        decision=judged_by.decision,
+        labels=judged_by.labels,
+        per_sample=judged_by.metric.per_sample,
+        finish=judged_by.metric.finish,
+    )
+    return Judging(graph=graph, samples=chosen, judged_by=judged_by, judge=judge)
+
+
+def thread_count(threads: int | None) -> int:
+    """Threads to use: as many as asked for, else one for every core of this process.
+
+    Raises:
+        UsageError: below 1.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0))
+    if threads < 1:
+        raise UsageError(
+            found=str(threads), allowed="1 or more", where="--threads", remedy="leave it out for all cores"
+        )
+    return threads
