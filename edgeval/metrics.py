@@ -34,7 +34,7 @@ class Metric:
         direction: Whether a higher or a lower value is better.
         per_sample: Real-valued outputs, shape (rows, outputs), and labels to one contribution a row, shape (rows,).
             Unchecked, because campaigns call it in their inner loop; ``value`` checks.
-        finish: Mean contribution to metric value.
+        finish: Mean contributions to metric values, element by element.
         classes: Whether labels are class numbers, one a row; else they are target values.
 
     Example:
@@ -46,7 +46,7 @@ class Metric:
     unit: str
     direction: Direction
     per_sample: Callable[[Values, Labels], Contributions]
-    finish: Callable[[float], float]
+    finish: Callable[[np.ndarray], np.ndarray]
     classes: bool = False
 
     def value(self, outputs: Values, labels: Labels) -> float:
@@ -63,7 +63,7 @@ class Metric:
             InputError: no rows, a number that is not finite, or labels that do not fit the outputs.
         """
         _check(outputs, labels, classes=self.classes)
-        return self.finish(float(np.mean(self.per_sample(outputs, labels))))
+        return float(self.finish(np.asarray(np.mean(self.per_sample(outputs, labels)))))
 
 
 def rmse(unit: str) -> Metric:
@@ -96,12 +96,12 @@ def _absolute_error(outputs: Values, labels: Labels) -> Contributions:
     return np.asarray(np.mean(np.abs(outputs - labels.reshape(outputs.shape)), axis=1), dtype=np.float64)
 
 
-def _square_root(mean: float) -> float:
-    return float(np.sqrt(mean))
+def _square_root(means: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(means))
 
 
-def _same(mean: float) -> float:
-    return mean
+def _same(means: np.ndarray) -> np.ndarray:
+    return means
 
 
 def _check(outputs: Values, labels: Labels, *, classes: bool) -> None:

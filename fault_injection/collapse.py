@@ -162,12 +162,12 @@ class Collapse:
             self._kernels.edgeval_collect(self._inputs, struct, self._own, start, min(samples, start + block), visits)
             if not visits.rows:
                 continue
-            sample, output = arrays[2, : visits.rows], np.empty((visits.rows, classes), np.int32)
+            sample, output = arrays[2, : visits.rows], np.empty((classes, visits.rows), np.int32)
             self._kernels.edgeval_outputs(
                 self._layers, len(self.chain.layers), neuron.channel, visits, classes, pointer(self._output),
                 pointer(output),
             )  # fmt: skip
-            self._kernels.edgeval_add_up(visits, *map(pointer, self._judged(sample, output)), *map(pointer, added))
+            self._kernels.edgeval_add_up(visits, *map(pointer, self._judged(sample, output.T)), *map(pointer, added))
         del kept
         return numbers, added
 
@@ -241,14 +241,12 @@ class Collapse:
         return self._decisions
 
 
-def single_steps(
-    tensor: StoredTensor, index: Int[np.ndarray, " faults"], before: Words, after: Words
-) -> Bool[np.ndarray, " faults"]:
-    """Which faults the kernels take: executor words moved by a power of two, each word by each at most once.
+def single_steps(index: Int[np.ndarray, " faults"], before: Words, after: Words) -> Bool[np.ndarray, " faults"]:
+    """Which faults of a tensor the kernels take: words moved by a power of two, each word by each at most once.
 
     A flip of one bit always is one; a word that is replaced (zeroed, hit by several flips) may not be.
     """
-    size = np.abs(executor_words_at(tensor, index, after) - executor_words_at(tensor, index, before))
+    size = np.abs(after - before)  # widening makes a power of two another one
     key = index * 64 + _log2(size)
     alone = np.ones(len(index), bool)
     if (np.diff(key) <= 0).any():  # not in campaign order: look for pairs

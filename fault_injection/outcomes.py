@@ -26,6 +26,10 @@ PerSample = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(real output values (rows, outputs), labels (rows,)) → contribution of each row to the metric."""
 
 
+Finish = Callable[[np.ndarray], np.ndarray]
+"""Mean contributions → metric values, element by element."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What counts as another decision.
@@ -99,7 +103,7 @@ class Judge:
         labels: Class numbers, or target values (one a sample, or one a sample and output); ``None`` for
             golden-relative figures only.
         per_sample: Contribution of a sample to the metric.
-        finish: Mean contribution → metric.
+        finish: Mean contribution → metric, element by element.
         critical_share: Share of the samples a class has to reach to be a fault's own; 0 means any sample.
     """
 
@@ -107,7 +111,7 @@ class Judge:
     decision: Decision
     labels: Int[np.ndarray, "samples ..."] | Float[np.ndarray, "samples ..."] | None
     per_sample: PerSample
-    finish: Callable[[float], float]
+    finish: Finish
     critical_share: float = 0.0
 
     @cached_property
@@ -125,7 +129,7 @@ class Judge:
     @cached_property
     def contributions(self) -> Float[np.ndarray, " samples"]:
         """Fault-free contribution of each sample to the metric."""
-        return np.asarray(self.per_sample(self.golden_values, self.reference), np.float64)
+        return self._contributions(self.golden_values, self.reference)
 
     @property
     def has_classes(self) -> bool:
@@ -139,7 +143,7 @@ class Judge:
 
     def metric(self) -> float:
         """The fault-free metric."""
-        return self.finish(float(self.contributions.mean()))
+        return float(self.finish(np.asarray(self.contributions.mean())))
 
     def judge(self, changed: ChangedRows, faults: int) -> pa.Table:
         """Outcome columns of a batch.
@@ -168,21 +172,59 @@ class Judge:
             )
         )
 
+    @cached_property
+    def golden_columns(self) -> Int[np.ndarray, "outputs samples"]:
+        """Fault-free output words, one output in a row."""
+        return np.ascontiguousarray(self.golden.output.T)
+
+    @cached_property
+    def golden_decisions(self) -> Int[np.ndarray, " samples"]:
+        """Arg-max of the fault-free outputs."""
+        return np.asarray(self.golden_values.argmax(axis=1))
+
+    @cached_property
+    def unit(self) -> float | None:
+        """Real value of one unit of every output; ``None`` where outputs differ or the host computes on them."""
+        scales = np.unique(self.golden.graph.output_scale)
+        return float(scales[0]) if len(scales) == 1 and not self.golden.graph.tail else None
+
     def rows(self, sample: Int[np.ndarray, " rows"], output: Int[np.ndarray, "rows outputs"]) -> JudgedRows:
         """What output words mean on the samples they belong to."""
-        faulty, before = self.golden.values(output), self.golden_values[sample]
+        faulty = self.golden.values(output)
+        moved_words = output.T - self.golden_columns[:, sample]
+        if self.unit is None:
+            largest = np.abs(faulty - self.golden_values[sample]).max(axis=1, initial=0.0)
+        else:
+            largest = np.abs(moved_words).max(axis=0, initial=0) * abs(self.unit)
         to_wrong = to_right = None
-        if self.has_classes:
-            was_right, is_right = self.was_right[sample], faulty.argmax(axis=1) == self.reference[sample]
-            to_wrong, to_right = was_right & ~is_right, ~was_right & is_right
+        if self.decision.kind == "argmax":
+            decisions = faulty.argmax(axis=1)
+            critical = np.asarray(decisions != self.golden_decisions[sample])
+            if self.has_classes:
+                was_right, is_right = self.was_right[sample], decisions == self.reference[sample]
+                to_wrong, to_right = was_right & ~is_right, ~was_right & is_right
+        else:
+            critical = self.decision.differs(self.golden_values[sample], faulty)
         return JudgedRows(
-            words=(output != self.golden.output[sample]).sum(axis=1),
-            critical=self.decision.differs(before, faulty),
+            words=np.count_nonzero(moved_words, axis=0).astype(np.int64),
+            critical=critical,
             right_to_wrong=to_wrong,
             wrong_to_right=to_right,
-            moved=np.asarray(self.per_sample(faulty, self.reference[sample]) - self.contributions[sample], np.float64),
-            largest=np.abs(faulty - before).max(axis=1, initial=0.0),
+            moved=np.asarray(self._contributions(faulty, self.reference[sample]) - self.contributions[sample]),
+            largest=largest,
         )
+
+    def _contributions(self, values: Float[np.ndarray, "rows outputs"], labels: np.ndarray) -> np.ndarray:
+        """The metric's contribution of each row, the same float whatever other rows there are.
+
+        NumPy adds along the outputs of a row in an order that depends on how the array lies in memory: outputs one
+        behind the other here, for two rows or more, which is also the fast way for few outputs and many rows.
+        """
+        rows = len(values)
+        if rows == 1:
+            values, labels = np.repeat(values, 2, axis=0), np.repeat(labels, 2, axis=0)
+        contributions = self.per_sample(np.asfortranarray(values), np.asfortranarray(labels))
+        return np.asarray(contributions, np.float64)[:rows]
 
     def table(self, tally: Tally) -> pa.Table:
         """Outcome columns of faults that were counted."""
@@ -215,10 +257,8 @@ class Judge:
             moved: Of each fault, Σ (faulty - fault-free contribution) over the samples, added in their order.
         """
         mean = float(self.contributions.mean())
-        clean = self.finish(mean)
-        distinct, place = np.unique(moved, return_inverse=True)  # a large campaign has few distinct ones
-        changes = [self.finish(mean + float(by) / self.golden.samples) - clean if by else 0.0 for by in distinct]
-        return np.asarray(changes)[place] if len(moved) else np.zeros(0)
+        changes = np.asarray(self.finish(mean + moved / self.golden.samples)) - self.finish(np.asarray(mean))
+        return np.asarray(np.where(moved == 0, 0.0, changes))
 
     def _classes(self, changed: np.ndarray | None, critical: np.ndarray) -> pa.Array:
         def reached(counts: np.ndarray) -> np.ndarray:

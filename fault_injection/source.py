@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from fault_injection.golden import golden_run
-from fault_injection.outcomes import Decision, Judge, PerSample
+from fault_injection.outcomes import Decision, Finish, Judge, PerSample
 from hls.formats import Words
 from hls.graph import IntegerGraph
 from hls.serialize import digest
@@ -38,7 +38,7 @@ class CampaignSource:
     decision: Decision
     labels: Int[np.ndarray, "samples ..."] | Float[np.ndarray, "samples ..."] | None
     per_sample: PerSample
-    finish: Callable[[float], float]
+    finish: Finish
     critical_share: float
 
     @classmethod

@@ -95,7 +95,7 @@ class Search {
             int32_t* sums = state.own_sums[k].data();
             if (k == 0) {
                 const int16_t* row = layer.rows + int64_t(channel_) * layer.padded;
-                for (int c = 0; c < layer.padded; c++) sums[c] = golden[c] + row[c] * step;
+                add_scaled(sums, golden, row, step, layer.padded);
             } else {
                 std::memcpy(sums, golden, sizeof(int32_t) * layer.padded);
                 add_products(sums, layer.pairs, moved_.data(), layer.padded_inputs, layer.padded);
@@ -105,7 +105,7 @@ class Search {
             int16_t* words = state.own_words[k].data();
             apply(layer.activation, sums, words, layer.outputs, layer.padded);
             const int16_t* before = layer.golden_words + sample_ * layer.padded;
-            for (int c = 0; c < layer.padded; c++) moved_[c] = int16_t(words[c] - before[c]);
+            subtract(moved_.data(), words, before, layer.padded);
             state.words[k] = words;
         }
         state.best = best_of(state.sums[count_ - 1], decisions_.classes);
@@ -172,10 +172,9 @@ class Search {
         const Layer &first = layers_[0], &last = layers_[count_ - 1];
         const int16_t* row = first.rows + int64_t(channel_) * first.padded;
         const int32_t moved = step - state.step;
-        for (int c = 0; c < first.padded; c++) up_[c] = state.sums[0][c] + row[c] * moved;
+        add_scaled(up_.data(), state.sums[0], row, moved, first.padded);
         apply(first.activation, up_.data(), moved_.data(), first.outputs, first.padded);
-        for (int c = 0; c < first.padded; c++)  // monotone in the step: the ends are the bounds
-            moved_[c] = int16_t(moved_[c] - state.words[0][c]);
+        subtract(moved_.data(), moved_.data(), state.words[0], first.padded);  // monotone in the step: the bounds
         const int falling = moved < 0;
         std::fill(up_.begin(), up_.begin() + layers_[1].padded, 0);
         if (count_ == 2) {
@@ -203,16 +202,12 @@ class Search {
     // From how far the sums of a layer can rise and sink to how far its words can.
     void interval(const State& state, int k) {
         const Layer& layer = layers_[k];
-        for (int c = 0; c < layer.padded; c++) {
-            up_[c] += state.sums[k][c];
-            down_[c] += state.sums[k][c];
-        }
+        add_to(up_.data(), state.sums[k], layer.padded);
+        add_to(down_.data(), state.sums[k], layer.padded);
         apply(layer.activation, up_.data(), high_.data(), layer.outputs, layer.padded);
         apply(layer.activation, down_.data(), low_.data(), layer.outputs, layer.padded);
-        for (int c = 0; c < layer.padded; c++) {
-            high_[c] = int16_t(high_[c] - state.words[k][c]);
-            low_[c] = int16_t(low_[c] - state.words[k][c]);
-        }
+        subtract(high_.data(), high_.data(), state.words[k], layer.padded);
+        subtract(low_.data(), low_.data(), state.words[k], layer.padded);
     }
 
     // up_[o]: how far output o can rise while its inputs move within [low_, high_]; down_[o]: how far it can sink.

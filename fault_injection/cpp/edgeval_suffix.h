@@ -147,6 +147,23 @@ inline int32_t largest_move(const Activation& act, int32_t channel, int64_t by) 
     return int32_t(std::min(move, range));
 }
 
+// The next three take restricted pointers and plain counts: members would be read again after every store.
+
+// sums = golden + row * step
+inline void add_scaled(int32_t* __restrict sums, const int32_t* __restrict golden, const int16_t* __restrict row,
+                       int32_t step, int count) {
+    for (int c = 0; c < count; c++) sums[c] = golden[c] + row[c] * step;
+}
+
+// moved = words - before; moved may be words
+inline void subtract(int16_t* moved, const int16_t* words, const int16_t* __restrict before, int count) {
+    for (int c = 0; c < count; c++) moved[c] = int16_t(words[c] - before[c]);
+}
+
+inline void add_to(int32_t* __restrict sums, const int32_t* __restrict others, int count) {
+    for (int c = 0; c < count; c++) sums[c] += others[c];
+}
+
 inline int best_of(const int32_t* words, int count) {  // the lowest index wins ties
     int best = 0;
     for (int c = 1; c < count; c++)
@@ -171,7 +188,7 @@ class Suffix {
             const int32_t* golden = layer.golden_sums + sample * layer.padded;
             if (k == 0) {
                 const int16_t* row = layer.rows + int64_t(channel) * layer.padded;
-                for (int c = 0; c < layer.padded; c++) sums_[c] = golden[c] + row[c] * step;
+                add_scaled(sums_.data(), golden, row, step, layer.padded);
             } else {
                 std::memcpy(sums_.data(), golden, sizeof(int32_t) * layer.padded);
                 add_products(sums_.data(), layer.pairs, moved_.data(), layer.padded_inputs, layer.padded);
@@ -179,7 +196,7 @@ class Suffix {
             if (k + 1 == count_) break;
             apply(layer.activation, sums_.data(), words_.data(), layer.outputs, layer.padded);
             const int16_t* before = layer.golden_words + sample * layer.padded;
-            for (int c = 0; c < layer.padded; c++) moved_[c] = int16_t(words_[c] - before[c]);
+            subtract(moved_.data(), words_.data(), before, layer.padded);
         }
         return sums_.data();
     }

@@ -57,19 +57,21 @@ void edgeval_collect(const Inputs* inputs, const Neuron* neuron, const Activatio
         collect<uint16_t>(*inputs, *neuron, *own, first, last, *visits);
 }
 
-// Output words of each row, [rows][classes]. golden_output: [samples][classes].
+// Output words of each row, [classes][rows]. golden_output: [samples][classes].
 void edgeval_outputs(const Layer* layers, int32_t count, int32_t channel, const Visits* visits, int32_t classes,
                      const int32_t* golden_output, int32_t* outputs) {
     Suffix suffix(layers, count);
     for (int64_t row = 0; row < visits->rows; row++) {
-        int32_t* output = outputs + row * classes;
+        int32_t* output = outputs + row;
+        const int64_t sample = visits->sample[row];
         if (count == 0) {  // the neuron is an output itself
-            std::memcpy(output, golden_output + int64_t(visits->sample[row]) * classes, sizeof(int32_t) * classes);
-            output[channel] += visits->step[row];
+            for (int c = 0; c < classes; c++) output[c * visits->rows] = golden_output[sample * classes + c];
+            output[channel * visits->rows] += visits->step[row];
             continue;
         }
-        const int32_t* sums = suffix.output(visits->sample[row], channel, visits->step[row]);
-        for (int c = 0; c < classes; c++) output[c] = apply_one(layers[count - 1].activation, c, sums[c]);
+        const int32_t* sums = suffix.output(sample, channel, visits->step[row]);
+        for (int c = 0; c < classes; c++)
+            output[c * visits->rows] = apply_one(layers[count - 1].activation, c, sums[c]);
     }
 }
 
