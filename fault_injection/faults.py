@@ -35,13 +35,13 @@ def faulty_words(graph: IntegerGraph, sites: SiteTable, model: FaultModel) -> tu
     golden = np.empty(len(sites), np.int64)
     faulty = np.empty(len(sites), np.int64)
     for position, tensor in enumerate(graph.tensors.values()):
-        words = tensor.words.reshape(-1)
-        for bit in range(tensor.format.width_bits):
-            rows = (sites.tensor == position) & (sites.bit == bit)
-            golden[rows] = words[sites.index[rows]]
-            flipped = tensor.format.flip(golden[rows], bit)
-            is_set = tensor.format.bit_is_set(golden[rows], bit)
-            faulty[rows] = np.where(_changes(is_set, model), flipped, golden[rows])
+        rows = np.flatnonzero(sites.tensor == position)
+        words, bits = tensor.words.reshape(-1)[sites.index[rows]], sites.bit[rows]
+        golden[rows] = words
+        flipped = tensor.format.flip(words, bits)
+        if model != "flip":
+            flipped = np.where(_changes(tensor.format.bit_is_set(words, bits), model), flipped, words)
+        faulty[rows] = flipped
     return golden, faulty
 
 

@@ -151,12 +151,12 @@ class WordFormat:
         low = np.bitwise_and(words.astype(np.int64), modulus - 1)
         return np.where(low > self.maximum, low - modulus, low) if self.signed else low
 
-    def flip(self, words: Words, bit: int) -> Words:
+    def flip(self, words: Words, bit: int | Words) -> Words:
         """Flip one stored bit of each word.
 
         Args:
             words: Legal words, any shape.
-            bit: 0 (least significant) to ``width_bits - 1`` (the sign bit when signed).
+            bit: 0 (least significant) to ``width_bits - 1`` (the sign bit when signed); one for all words, or one each.
 
         Raises:
             FormatError: the word has no such bit.
@@ -164,20 +164,21 @@ class WordFormat:
         self.require_bit(bit)
         if self.encoding == "bipolar":
             return -words.astype(np.int64)
-        return self.wrap(np.bitwise_xor(words.astype(np.int64), np.int64(1) << np.int64(bit)))
+        return self.wrap(np.bitwise_xor(words.astype(np.int64), np.left_shift(np.int64(1), bit)))
 
-    def bit_is_set(self, words: Words, bit: int) -> Bool[np.ndarray, "..."]:
-        """Whether the stored bit is one, per word."""
+    def bit_is_set(self, words: Words, bit: int | Words) -> Bool[np.ndarray, "..."]:
+        """Whether the stored bit is one, per word; ``bit`` as for ``flip``."""
         self.require_bit(bit)
         if self.encoding == "bipolar":
             return np.asarray(words > 0)
         return np.bitwise_and(np.right_shift(words.astype(np.int64), bit), 1).astype(bool)
 
-    def require_bit(self, bit: int) -> None:
+    def require_bit(self, bit: int | Words) -> None:
         """Refuse a bit position the word does not have."""
-        if not 0 <= bit < self.width_bits:
+        outside = np.extract((np.less(bit, 0)) | np.greater_equal(bit, self.width_bits), bit)
+        if outside.size:
             raise FormatError(
-                found=f"bit {bit}",
+                found=f"bit {int(outside[0])}",
                 allowed=f"0 to {self.width_bits - 1}",
                 where=f"a {self.width_bits}-bit word",
                 remedy="name a bit inside the word; bit 0 is the least significant",

@@ -50,8 +50,6 @@ class Decider {
           search_(layers, count, decisions) {
         if (count > 1) search_.prepare(neuron.channel);
         for (int b = 0; b < neuron.bits; b++) weight_step_ = std::max(weight_step_, int64_t(1) << neuron.log2_steps[b]);
-        for (int b = 0; b < neuron.bias_bits; b++)
-            if (neuron.bias_signs[b] != 0) bias_step_ = std::max(bias_step_, int64_t(1) << neuron.bias_log2_steps[b]);
         for (int j = 1; neuron.steps != nullptr && j < neuron.values; j++)
             if (neuron.steps[j] != INT_MIN && neuron.steps[j] != INT_MAX) {
                 lowest_sum_ = std::min<int64_t>(lowest_sum_, int64_t(neuron.steps[j]) - 1);
@@ -59,21 +57,25 @@ class Decider {
             }
     }
 
-    void run(int64_t number, Steps& steps) {
+    // Steps of one sample; where hidden layers follow, faults of the bias are counted at once.
+    void run(int64_t number, Steps& steps, int32_t* bias_counts) {
         const Sample sample{number, decisions_.best[number], decisions_.label[number]};
         if (count_ == 0) return output_neuron(sample, steps);
         const int32_t sum = neuron_.sums[number], word = apply_one(own_, neuron_.channel, sum);
         if (count_ == 1) return last_hidden(sample, sum, word, steps);
-        const int64_t largest = std::max(inputs_.largest[2 * number], inputs_.largest[2 * number + 1]);
-        const int64_t reach = weight_step_ * largest, far = std::max(reach, bias_step_);
+        const int64_t reach = weight_step_ * std::max(inputs_.largest[2 * number], inputs_.largest[2 * number + 1]);
+        search_.start(sample);
+        int32_t reached[2];
         for (int direction = 0; direction < 2; direction++) {
-            const int32_t by_weights = word_at(sum, direction ? -reach : reach) - word;
-            const int32_t by_bias = word_at(sum, direction ? -far : far) - word;
-            if (by_bias == 0) continue;
-            search_.run(sample, by_weights, by_bias, [&](int32_t step, int from, int to) {
+            found_[direction].clear();
+            reached[direction] = word_at(sum, direction ? -reach : reach) - word;
+            if (reached[direction] == 0) continue;
+            search_.walk(reached[direction], [&](int32_t step, int from, int to) {
                 add_step(steps, sample, from, to, direction, distance(sum, word + step, direction));
+                found_[direction].push_back({std::abs(step), to});
             });
         }
+        count_bias_of(sample, sum, word, reached, bias_counts);
     }
 
   private:
@@ -82,6 +84,33 @@ class Decider {
         // Beyond the outermost steps nothing changes; this keeps the sum inside 32 bits and inside a table.
         const int64_t at = std::clamp<int64_t>(int64_t(sum) + moved, lowest_sum_, highest_sum_);
         return apply_one(own_, neuron_.channel, int32_t(at));
+    }
+
+    // A bias has few bits, and some of them move the sum far beyond what weights can: each is looked up where the walk
+    // went, and asked for beyond.
+    void count_bias_of(const Sample& sample, int32_t sum, int32_t word, const int32_t (&reached)[2], int32_t* counts) {
+        int32_t last_step = 0;
+        int last_best = sample.best;
+        for (int b = 0; b < neuron_.bias_bits; b++) {
+            if (neuron_.bias_signs[b] == 0) continue;
+            const int direction = neuron_.bias_signs[b] < 0;
+            const int64_t moved = int64_t(1) << neuron_.bias_log2_steps[b];
+            const int32_t step = word_at(sum, direction ? -moved : moved) - word;
+            int best = sample.best;
+            if (std::abs(step) <= std::abs(reached[direction])) {
+                for (const auto& [from, to] : found_[direction])
+                    if (from <= std::abs(step)) best = to;
+            } else if (step == last_step) {
+                best = last_best;
+            } else {
+                best = search_.best_at(step);
+                last_step = step;
+                last_best = best;
+            }
+            if (best == sample.best) continue;
+            counts[(sample.right() ? from_right : from_wrong) * neuron_.bias_bits + b]++;
+            if (!sample.right() && best == sample.label) counts[to_right * neuron_.bias_bits + b]++;
+        }
     }
 
     int64_t distance(int32_t sum, int32_t word, int direction) const {
@@ -140,7 +169,9 @@ class Decider {
     int count_;
     const Decisions& decisions_;
     Search search_;
-    int64_t weight_step_ = 0, bias_step_ = 0;
+    int64_t weight_step_ = 0;
+    std::vector<std::pair<int32_t, int>>
+        found_[2];  // steps of the sample at hand: how far, and the decision from there
     int64_t lowest_sum_ = INT_MAX, highest_sum_ = INT_MIN;  // just below the first step, and at the last one
 };
 
@@ -154,9 +185,9 @@ void decide(const Inputs& inputs, const Neuron& neuron, const Activation& own, c
     for (int64_t first = 0; first < inputs.samples; first += block) {
         steps.clear();
         for (int64_t sample = first; sample < std::min(inputs.samples, first + block); sample++)
-            decider.run(sample, steps);
+            decider.run(sample, steps, bias_counts);
         counting.add(steps);
-        count_bias(neuron, steps, bias_counts);
+        if (count < 2) count_bias(neuron, steps, bias_counts);
     }
     counting.finish(counts);
 }

@@ -58,35 +58,35 @@ class Search {
         if (last) bound_moves();
     }
 
-    // Walks the neuron's word from its golden value to `reach` and on to `far_reach` (distances in words, of one sign;
-    // far_reach is where bias faults go). emit(step, from, to): the decision is `to` from `step` on.
-    template <class Emit>
-    void run(const Sample& sample, int32_t reach, int32_t far_reach, Emit emit) {
+    // The sample that the next calls are about.
+    void start(const Sample& sample) {
         sample_ = sample.number;
-        start(sample.best);
-        if (surely_constant(far_reach) || constant(pool_[0], far_reach)) return;
-        int near = 0;
-        if (reach != 0 && reach != far_reach) {
-            const bool nothing = constant(pool_[0], reach);
-            evaluate(pool_[1], reach);
-            if (!nothing) bisect(0, 1, 2, emit);
-            near = 1;
-        }
-        evaluate(pool_[near + 1], far_reach);
-        bisect(near, near + 1, near + 2, emit);
-    }
-
-  private:
-    void start(int best) {
         State& state = pool_[0];
         state.step = 0;
-        state.best = best;
+        state.best = sample.best;
         for (int k = 0; k < count_; k++) {
             state.sums[k] = layers_[k].golden_sums + sample_ * layers_[k].padded;
             state.words[k] = layers_[k].golden_words + sample_ * layers_[k].padded;
         }
     }
 
+    // Walks the neuron's word from its golden value to `reach` (in words, of either sign, not 0).
+    // emit(step, from, to): the decision is `to` from `step` on.
+    template <class Emit>
+    void walk(int32_t reach, Emit emit) {
+        if (surely_constant(reach) || constant(pool_[0], reach)) return;
+        evaluate(pool_[1], reach);
+        bisect(0, 1, 2, emit);
+    }
+
+    // The decision where the neuron's word is `step` above its golden value.
+    int best_at(int32_t step) {
+        if (surely_constant(step) || constant(pool_[0], step)) return pool_[0].best;
+        evaluate(pool_[1], step);
+        return pool_[1].best;
+    }
+
+  private:
     void evaluate(State& state, int32_t step) {
         state.step = step;
         for (int k = 0; k < count_; k++) {
