@@ -37,7 +37,7 @@ def test_several_target_values_a_row_are_averaged_within_the_row() -> None:
 def test_value_is_the_finished_mean_of_the_contributions(pairs: list[tuple[float, float]]) -> None:
     outputs, labels = np.array([[p[0]] for p in pairs]), np.array([p[1] for p in pairs])
     for metric in (rmse("m"), mae("m")):
-        mean = float(np.mean(metric.per_sample(outputs, labels)))
+        mean = np.asarray(np.mean(metric.per_sample(outputs, labels)))
         assert metric.value(outputs, labels) == metric.finish(mean)
 
 

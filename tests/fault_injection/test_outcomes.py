@@ -128,8 +128,8 @@ def squared(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (values[:, 0] - labels) ** 2
 
 
-def root(mean: float) -> float:
-    return float(np.sqrt(mean))
+def root(means: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(means))
 
 
 REGRESSION = {
