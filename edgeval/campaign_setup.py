@@ -8,16 +8,14 @@ from pathlib import Path
 from edgeval.evaluation import Evaluation, evaluation
 from edgeval.fault_lists import Population, population_of
 from edgeval.fault_options import FaultOptions
-from edgeval.fingerprint import digest_arrays, make_fingerprint
+from edgeval.fingerprint import make_fingerprint
+from edgeval.judging import make_judge
 from edgeval.placement import Placement, placement
 from edgeval.records import Fingerprint
 from edgeval.run_directory import RunDirectory, Samples, load_samples
 from fault_injection.campaign import Campaign
-from fault_injection.golden import golden_run
-from fault_injection.outcomes import Judge
 from fault_injection.statistics import quantile, sample_size
 from hls.errors import UsageError
-from hls.graph import IntegerGraph
 from hls.serialize import digest
 
 
@@ -56,7 +54,7 @@ def set_up(run: RunDirectory, options: FaultOptions, inputs: Path | None) -> Cam
     population = population_of(graph, options)
     judged_by = evaluation(record, graph, samples, options.critical_threshold, options.metric)
     _require_detail(options, judged_by)
-    judge = _judge(graph, samples, judged_by, options.critical_share)
+    judge = make_judge(graph, samples, judged_by, options.critical_share)
     campaign = Campaign(judge=judge, faults=population.faults, detail=options.detail)
     return CampaignSetup(
         run=run, samples=samples, population=population, judged_by=judged_by, campaign=campaign, placement=where
@@ -65,8 +63,7 @@ def set_up(run: RunDirectory, options: FaultOptions, inputs: Path | None) -> Cam
 
 def campaign_fingerprint(options: FaultOptions, setup: CampaignSetup) -> Fingerprint:
     """Everything the outcomes of a campaign depend on; not how many workers computed them."""
-    samples, decision = setup.samples, setup.judged_by.decision
-    arrays = {"inputs": samples.inputs, **({} if samples.labels is None else {"labels": samples.labels})}
+    decision = setup.judged_by.decision
     drawing = options.sample is not None or options.margin is not None
     return make_fingerprint(
         "inject-faults",
@@ -89,7 +86,7 @@ def campaign_fingerprint(options: FaultOptions, setup: CampaignSetup) -> Fingerp
         },
         # A campaign over every site draws nothing: another seed is the same campaign then.
         seeds={"sample": options.seed} if drawing else {},
-        digests={"network": digest(setup.campaign.golden.graph), "data": digest_arrays(arrays)},
+        digests={"network": digest(setup.campaign.golden.graph), "data": setup.samples.digest},
     )
 
 
@@ -141,14 +138,3 @@ def _require_detail(options: FaultOptions, judged_by: Evaluation) -> None:
             where="--detail",
             remedy="use --detail full",
         )
-
-
-def _judge(graph: IntegerGraph, samples: Samples, judged_by: Evaluation, critical_share: float) -> Judge:
-    return Judge(
-        golden=golden_run(graph, graph.quantize_inputs(samples.inputs)),
-        decision=judged_by.decision,
-        labels=judged_by.labels,
-        per_sample=judged_by.metric.per_sample,
-        finish=judged_by.metric.finish,
-        critical_share=critical_share,
-    )

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeval.evaluation import evaluation
-from edgeval.fingerprint import digest_arrays, identity
+from edgeval.fingerprint import identity
+from edgeval.judging import make_judge
 from edgeval.records import InjectRecord, load_record
 from edgeval.run_directory import RunDirectory, Samples
-from fault_injection.golden import golden_run
 from fault_injection.outcomes import Judge
 from fault_injection.sites import all_sites
 from hls.errors import RunDirectoryError, UsageError
@@ -57,18 +57,11 @@ def exhaustive_campaign(run: RunDirectory, wanted: str | None = None) -> Exhaust
     record = _chosen(run, found, wanted)
     judged_on = samples.first(record.samples)
     threshold = record.tolerance if record.decision == "tolerance" else None
-    judged_by = evaluation(run.run_record(), graph, judged_on, threshold)
+    judged_by = evaluation(run.run_record(), graph, judged_on, threshold, record.metric.name)
     return ExhaustiveCampaign(
         record=record,
         outcomes=_outcomes(run.path / record.outcomes, len(all_sites(graph))),
-        judge=Judge(
-            golden=golden_run(graph, graph.quantize_inputs(judged_on.inputs)),
-            decision=judged_by.decision,
-            labels=judged_by.labels,
-            per_sample=judged_by.metric.per_sample,
-            finish=judged_by.metric.finish,
-            critical_share=record.critical_share,
-        ),
+        judge=make_judge(graph, judged_on, judged_by, record.critical_share),
         samples=judged_on,
     )
 
@@ -81,9 +74,7 @@ def _judges_every_flip(record: InjectRecord, graph: IntegerGraph) -> bool:
 def _same_samples(record: InjectRecord, samples: Samples) -> bool:
     if record.samples > len(samples.inputs):
         return False
-    part = samples.first(record.samples)
-    arrays = {"inputs": part.inputs, **({} if part.labels is None else {"labels": part.labels})}
-    return record.fingerprint.digests.get("data") == digest_arrays(arrays)
+    return record.fingerprint.digests.get("data") == samples.first(record.samples).digest
 
 
 def _chosen(run: RunDirectory, found: dict[str, InjectRecord], wanted: str | None) -> InjectRecord:

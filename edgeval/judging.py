@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 
 from edgeval.evaluation import Evaluation, evaluation
-from edgeval.fingerprint import digest_arrays
 from edgeval.run_directory import RunDirectory, Samples
 from fault_injection.exact import Detail
 from fault_injection.golden import golden_run
@@ -39,8 +38,7 @@ class Judging:
 
     def digests(self) -> dict[str, str]:
         """Of network and data, for a fingerprint."""
-        labels = {} if self.samples.labels is None else {"labels": self.samples.labels}
-        return {"network": digest(self.graph), "data": digest_arrays({"inputs": self.samples.inputs, **labels})}
+        return {"network": digest(self.graph), "data": self.samples.digest}
 
 
 def judging(run: RunDirectory, samples: int | None, critical_threshold: float | None) -> Judging:
@@ -57,14 +55,20 @@ def judging(run: RunDirectory, samples: int | None, critical_threshold: float | 
     record, graph = run.run_record(), run.network()
     chosen = run.samples().first(samples)
     judged_by = evaluation(record, graph, chosen, critical_threshold)
-    judge = Judge(
-        golden=golden_run(graph, graph.quantize_inputs(chosen.inputs)),
+    judge = make_judge(graph, chosen, judged_by)
+    return Judging(graph=graph, samples=chosen, judged_by=judged_by, judge=judge)
+
+
+def make_judge(graph: IntegerGraph, samples: Samples, judged_by: Evaluation, critical_share: float = 0.0) -> Judge:
+    """Run the fault-free network on samples, and judge faults by a metric and decision."""
+    return Judge(
+        golden=golden_run(graph, graph.quantize_inputs(samples.inputs)),
         decision=judged_by.decision,
         labels=judged_by.labels,
         per_sample=judged_by.metric.per_sample,
         finish=judged_by.metric.finish,
+        critical_share=critical_share,
     )
-    return Judging(graph=graph, samples=chosen, judged_by=judged_by, judge=judge)
 
 
 def thread_count(threads: int | None) -> int:

@@ -95,7 +95,7 @@ def rank_run(
         "rank-bits",
         {"method": options.method, "top": options.top, "score": options.score, **asdict(options.hessian)},
         seeds={"ranking": options.seed},
-        digests={"network": digest(graph), "data": _digest(samples), "calibration": _digest(calibrated)},
+        digests={"network": digest(graph), "data": samples.digest, "calibration": calibrated.digest},
     )
     columns = _columns(flips, ranking)
     oracle: Oracle | None = None
@@ -209,10 +209,6 @@ def oracle_damage(run: RunDirectory, judge: Judge, flips: Flips, loss: str) -> t
 def _sensitivities(graph: IntegerGraph, judge: Judge, record: RunRecord) -> Sensitivities:
     loss: LossKind = "cross-entropy" if record.task == "classification" else "squared-error"
     return Sensitivities(graph, judge.golden.inputs, judge.reference, loss)
-
-
-def _digest(samples: Samples) -> str:
-    return digest_arrays({"inputs": samples.inputs, **({} if samples.labels is None else {"labels": samples.labels})})
 
 
 def _columns(flips: Flips, ranking: Ranking) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeval.fingerprint import digest_arrays
 from edgeval.records import RunRecord, load_record, save_record
 from hls.errors import InputError, RunDirectoryError, UsageError
 from hls.files import atomic_write
@@ -35,6 +36,11 @@ class Samples:
     labels: np.ndarray | None = None
     float_outputs: np.ndarray | None = None
     origin: str = "the run's evaluation set"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what faults are judged on: inputs and labels."""
+        return digest_arrays({"inputs": self.inputs, **({} if self.labels is None else {"labels": self.labels})})
 
     def first(self, count: int | None) -> Samples:
         """The first ``count`` samples; all of them for ``None``.
