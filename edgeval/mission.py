@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -165,7 +166,7 @@ def _campaign(run: RunDirectory, wanted: str | None) -> tuple[str, InjectRecord,
     if not usable:
         reasons = "; ".join(f"{name}: {_lacking(record)}" for name, (_, record) in named.items())
         raise _no_campaign(run, f"no campaign of every bit ({reasons})")
-    if len(usable) > 1:
+    if len({_judged(record) for _, record in usable.values()}) > 1:
         listed = [f"{name} ({r.faults:,} bits, {r.samples:,} samples)" for name, (_, r) in usable.items()]
         raise UsageError(
             found=f"{len(usable)} campaigns that will do",
@@ -173,8 +174,15 @@ def _campaign(run: RunDirectory, wanted: str | None) -> tuple[str, InjectRecord,
             where=str(run.path),
             remedy="say which one with --campaign",
         )
-    ((name, (path, record)),) = usable.items()
+    name, (path, record) = next(iter(usable.items()))  # what is read of them is the same
     return name, record, _table(run, path, record)
+
+
+def _judged(record: InjectRecord) -> bytes:
+    """What a campaign's decisions depend on: two of another detail or metric say the same of them."""
+    names = ("tensors", "bits", "skip-pruned", "decision", "tolerance")
+    chosen = {name: record.fingerprint.configuration.get(name) for name in names}
+    return msgspec.json.encode([chosen, record.fingerprint.digests, record.samples], order="sorted")
 
 
 def _lacking(record: InjectRecord) -> str | None:

@@ -163,6 +163,11 @@ def test_of_several_campaigns_one_has_to_be_named(run: Path, capsys: pytest.Capt
     assert mission_of(run).campaign == name
 
 
+def test_the_same_faults_in_another_detail_are_no_choice_to_make(run: Path) -> None:
+    assert edgeval(["inject-faults", str(run), "--detail", "decisions"]) == 0
+    assert edgeval(["mission", str(run), *PHYSICS, "--scrub", "10"]) == 0
+
+
 def test_a_campaign_of_some_bits_makes_a_mission_of_these(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
