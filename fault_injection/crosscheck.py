@@ -62,7 +62,8 @@ def forward_macs(graph: IntegerGraph) -> int:
     for node in graph.compute_nodes:
         if isinstance(node, MatMul | Conv):
             weight = graph.tensors[node.weight]
-            total += weight.words.size * prod(graph.values[node.output].shape) // weight.words.shape[-1]
+            # Each weight meets one word at each place of the output.
+            total += weight.words.size * prod(graph.values[node.output].shape[:-1])
     return total
 
 

@@ -160,7 +160,8 @@ def test_what_is_left_open_is_filled_up_to_the_cores(asked: tuple[int | None, in
 # Processes that are killed or interrupted as a whole.
 
 COORDINATOR = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script starts with it ignored
 from pathlib import Path
 from support import work
 from fault_injection import cores
