@@ -11,11 +11,12 @@ import numpy as np
 from edgeval.compare import metric_value
 from edgeval.error_rate_record import ErrorRateRecord, ImagesRow, RateRow
 from edgeval.fingerprint import make_fingerprint
-from edgeval.judging import judging, thread_count
+from edgeval.judging import judging
 from edgeval.progress import progress
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
 from fault_injection.bit_error_rate import CONFIDENCE, PERCENTILES, Estimate, RateResult, error_rate, memory_of
+from fault_injection.cores import share_cores
 from fault_injection.sites import select_sites
 from hls.errors import UsageError
 
@@ -31,7 +32,7 @@ class ErrorRateOptions:
     samples: int | None
     critical_threshold: float | None
     seed: int
-    threads: int | None
+    kernel_threads: int | None
 
 
 def error_rate_run(run: RunDirectory, options: ErrorRateOptions) -> ErrorRateRecord:
@@ -42,7 +43,7 @@ def error_rate_run(run: RunDirectory, options: ErrorRateOptions) -> ErrorRateRec
     """
     started = time.monotonic()
     _require_rates(options.rates)
-    threads = thread_count(options.threads)
+    threads = share_cores(None, options.kernel_threads)[1]
     prepared = judging(run, options.samples, options.critical_threshold)
     sites = select_sites(prepared.graph, tensors=options.tensors, bits=options.bits)
     with progress("single faults") as advance:

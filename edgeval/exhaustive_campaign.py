@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from edgeval.evaluation import evaluation
 from edgeval.fingerprint import identity
 from edgeval.judging import make_judge
-from edgeval.records import InjectRecord, load_record
+from edgeval.outcome_tables import campaign_records, outcome_table
+from edgeval.records import InjectRecord
 from edgeval.run_directory import RunDirectory, Samples
 from fault_injection.outcomes import Judge
 from fault_injection.sites import all_sites
 from hls.errors import RunDirectoryError, UsageError
 from hls.graph import IntegerGraph
 from hls.serialize import digest
+
+COLUMNS = ("site", "decisions_changed", "metric_change")
+"""Of the outcome table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +54,19 @@ def exhaustive_campaign(run: RunDirectory, wanted: str | None = None) -> Exhaust
     """
     graph, samples = run.network(), run.samples()
     found = {}
-    for path in sorted(run.record_file("").parent.glob("inject-faults-*.json")):
-        record = load_record(InjectRecord, path)
+    for path, record in campaign_records(run):
         if _judges_every_flip(record, graph) and _same_samples(record, samples):
-            found[identity(record.fingerprint)] = record
-    record = _chosen(run, found, wanted)
+            found[identity(record.fingerprint)] = (path, record)
+    path, record = _chosen(run, found, wanted)
+    outcomes = outcome_table(run, path, record, COLUMNS)
+    if outcomes is None:
+        raise _missing(run, found, "outcome tables that are gone")
     judged_on = samples.first(record.samples)
     threshold = record.tolerance if record.decision == "tolerance" else None
     judged_by = evaluation(run.run_record(), graph, judged_on, threshold, record.metric.name)
     return ExhaustiveCampaign(
         record=record,
-        outcomes=_outcomes(run.path / record.outcomes, len(all_sites(graph))),
+        outcomes=outcomes,
         judge=make_judge(graph, judged_on, judged_by, record.critical_share),
         samples=judged_on,
     )
@@ -77,20 +83,18 @@ def _same_samples(record: InjectRecord, samples: Samples) -> bool:
     return record.fingerprint.digests.get("data") == samples.first(record.samples).digest
 
 
-def _chosen(run: RunDirectory, found: dict[str, InjectRecord], wanted: str | None) -> InjectRecord:
+def _chosen(
+    run: RunDirectory, found: dict[str, tuple[Path, InjectRecord]], wanted: str | None
+) -> tuple[Path, InjectRecord]:
     if wanted is not None and wanted in found:
         return found[wanted]
     if wanted is not None or not found:
-        raise RunDirectoryError(
-            found=f"no campaign {wanted}" if wanted else "no campaign that flipped every stored bit",
-            allowed=", ".join(found) or "one of this network, on the run's own samples",
-            where=str(run.path / "records"),
-            remedy=f"run `edgeval inject-faults {run.path}` first",
-        )
-    most = max(record.samples for record in found.values())
-    best = [name for name, record in found.items() if record.samples == most]
+        missing = f"no campaign {wanted}" if wanted else "no campaign that flipped every stored bit"
+        raise _missing(run, found, missing)
+    most = max(record.samples for _, record in found.values())
+    best = [name for name, (_, record) in found.items() if record.samples == most]
     # What is read of a table is the same in either detail; both are there where decisions were looked at first.
-    best = [name for name in best if found[name].detail == "full"] or best
+    best = [name for name in best if found[name][1].detail == "full"] or best
     if len(best) > 1:
         raise UsageError(
             found=f"{len(best)} campaigns that flipped every stored bit on {most:,} samples",
@@ -101,21 +105,10 @@ def _chosen(run: RunDirectory, found: dict[str, InjectRecord], wanted: str | Non
     return found[best[0]]
 
 
-def _outcomes(folder: Path, sites: int) -> pa.Table:
-    columns = ["site", "decisions_changed", "metric_change"]
-    try:
-        table = pa.concat_tables(pq.read_table(part, columns=columns) for part in sorted(folder.glob("*.parquet")))
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise _damaged(folder, f"{type(error).__name__}: {error}") from error
-    if table.num_rows != sites:
-        raise _damaged(folder, f"{table.num_rows:,} faults, where the network has {sites:,} stored bits")
-    return table
-
-
-def _damaged(folder: Path, found: str) -> RunDirectoryError:
+def _missing(run: RunDirectory, found: Iterable[str], missing: str) -> RunDirectoryError:
     return RunDirectoryError(
-        found=found,
-        allowed="the outcomes of a flip of every stored bit",
-        where=str(folder),
-        remedy="run the same `edgeval inject-faults` again",
+        found=missing,
+        allowed=", ".join(found) or "one of this network, on the run's own samples",
+        where=str(run.path / "records"),
+        remedy=f"run `edgeval inject-faults {run.path}` first",
     )

@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from edgeval.compare import metric_value
-from edgeval.evaluation import run_metric
+from edgeval.evaluation import campaign_metric
 from edgeval.exhaustive_campaign import ExhaustiveCampaign, exhaustive_campaign
 from edgeval.fingerprint import identity, make_fingerprint
 from edgeval.harden_options import HardenOptions
@@ -29,6 +29,7 @@ from edgeval.hardening_record import (
 from edgeval.progress import say
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
+from fault_injection.cores import usable_cores
 from fault_injection.golden import golden_run
 from fault_injection.hardening import (
     Assessor,
@@ -42,7 +43,6 @@ from fault_injection.hardening import (
     verify,
 )
 from fault_injection.hardening.memory import NONE, PROTECTIONS, TMR, TensorMemory, TensorPlan, unprotected, voters
-from hls.environment import worker_count
 from hls.errors import LoweringError, RunDirectoryError, UsageError
 from hls.graph import IntegerGraph
 from hls.serialize import digest
@@ -72,12 +72,12 @@ def harden_run(run: RunDirectory, options: HardenOptions) -> HardenRecord:
     _require_held_out(run, campaign, options.held_out)
     stored = campaign.outcomes.num_rows
     budget = budget_bits(options.budget, stored)
-    metric = run_metric(run.run_record())
+    metric = campaign_metric(run.run_record(), campaign.record.metric.name)
     assessor = Assessor(
         judge=campaign.judge,
         measure=options.damage,
         higher_is_better=metric.direction == "higher",
-        threads=worker_count(),
+        threads=usable_cores(),
     )
     say("judging words that are zeroed, clipped or stored as sign and magnitude")
     damages = list(damages_of(graph, assessor, assessor.of_flips(campaign.outcomes)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from edgeval.evaluation import Evaluation, evaluation
@@ -10,7 +9,6 @@ from edgeval.run_directory import RunDirectory, Samples
 from fault_injection.exact import Detail
 from fault_injection.golden import golden_run
 from fault_injection.outcomes import Judge
-from hls.errors import UsageError
 from hls.graph import IntegerGraph
 from hls.serialize import digest
 
@@ -69,18 +67,3 @@ def make_judge(graph: IntegerGraph, samples: Samples, judged_by: Evaluation, cri
         finish=judged_by.metric.finish,
         critical_share=critical_share,
     )
-
-
-def thread_count(threads: int | None) -> int:
-    """Threads to use: as many as asked for, else one for every core of this process.
-
-    Raises:
-        UsageError: below 1.
-    """
-    if threads is None:
-        return len(os.sched_getaffinity(0))
-    if threads < 1:
-        raise UsageError(
-            found=str(threads), allowed="1 or more", where="--threads", remedy="leave it out for all cores"
-        )
-    return threads

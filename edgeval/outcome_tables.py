@@ -38,24 +38,16 @@ def outcome_table(run: RunDirectory, path: Path, record: InjectRecord, columns: 
     Raises:
         RunDirectoryError: a part is damaged or lacks a column, or there are not as many faults as the record says.
     """
-    relative = PurePosixPath(record.outcomes)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise RunDirectoryError(
-            found=f"outcomes in {record.outcomes}",
-            allowed="a folder inside the run",
-            where=str(path),
-            remedy="run `edgeval inject-faults` again",
-        )
-    folder = run.path / relative
+    folder = inside(run.path, record.outcomes, path, "inject-faults")
     parts = sorted(folder.glob("*.parquet"))
     if not parts:
         return None
     try:
         table = pa.concat_tables([_part(part, columns) for part in parts]).unify_dictionaries()
     except pa.ArrowException as error:
-        raise _damaged(folder, f"parts that do not fit together: {error}", "parts of one campaign") from error
+        raise damaged(folder, f"parts that do not fit together: {error}", "parts of one campaign") from error
     if table.num_rows != record.faults:
-        raise _damaged(folder, f"{table.num_rows:,} faults in its parts", f"{record.faults:,}, as the record says")
+        raise damaged(folder, f"{table.num_rows:,} faults in its parts", f"{record.faults:,}, as the record says")
     return table
 
 
@@ -63,14 +55,38 @@ def _part(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         table = pq.read_table(path, columns=list(columns))
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}", "a table of outcomes") from error
+        raise damaged(path, f"{type(error).__name__}: {error}", "a table of outcomes") from error
     lacking = set(columns) - set(table.column_names)
     if lacking or ("tensor" in columns and not pa.types.is_dictionary(table.schema.field("tensor").type)):
-        raise _damaged(path, f"columns {', '.join(table.column_names)}", f"columns {', '.join(columns)}")
+        raise damaged(path, f"columns {', '.join(table.column_names)}", f"columns {', '.join(columns)}")
     return table
 
 
-def _damaged(path: Path, found: str, allowed: str) -> RunDirectoryError:
+def inside(run: Path, name: str, record: Path, command: str) -> Path:
+    """What a record names inside its run.
+
+    Args:
+        run: Folder of the run.
+        name: Relative to it, as the record has it.
+        record: File of the record, for messages.
+        command: That writes the record.
+
+    Raises:
+        RunDirectoryError: it would lie outside.
+    """
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise RunDirectoryError(
+            found=f"outcomes in {name}",
+            allowed="a folder inside the run",
+            where=str(record),
+            remedy=f"run `edgeval {command}` again",
+        )
+    return run / relative
+
+
+def damaged(path: Path, found: str, allowed: str, command: str = "inject-faults") -> RunDirectoryError:
+    """The error for a table that cannot be used."""
     return RunDirectoryError(
-        found=found, allowed=allowed, where=str(path), remedy="delete it and run the same `edgeval inject-faults` again"
+        found=found, allowed=allowed, where=str(path), remedy=f"delete it and run the same `edgeval {command}` again"
     )

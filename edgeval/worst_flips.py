@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from edgeval.compare import metric_value
 from edgeval.fingerprint import make_fingerprint
-from edgeval.judging import Judging, judging, thread_count
+from edgeval.judging import Judging, judging
 from edgeval.progress import progress
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
 from edgeval.worst_flips_record import Ending, FlipRow, WorstFlipsRecord
+from fault_injection.cores import share_cores
 from fault_injection.sites import select_sites
 from fault_injection.worst_flips import Search, WorstFlip, worst_flips
 
@@ -26,7 +27,7 @@ class WorstFlipsOptions:
     bits: str
     samples: int | None
     critical_threshold: float | None
-    threads: int | None
+    kernel_threads: int | None
 
 
 def worst_flips_run(run: RunDirectory, options: WorstFlipsOptions) -> WorstFlipsRecord:
@@ -36,7 +37,7 @@ def worst_flips_run(run: RunDirectory, options: WorstFlipsOptions) -> WorstFlips
         UsageError: an option out of range, or a filter that selects nothing. RunDirectoryError: see ``RunDirectory``.
     """
     started = time.monotonic()
-    threads = thread_count(options.threads)
+    threads = share_cores(None, options.kernel_threads)[1]
     prepared = judging(run, options.samples, options.critical_threshold)
     sites = select_sites(prepared.graph, tensors=options.tensors, bits=options.bits)
     metric = prepared.judged_by.metric

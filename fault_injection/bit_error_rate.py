@@ -11,7 +11,7 @@ the single effects of an image's bits, whose mean over images is known, foresees
 only the rest is left to chance (Owen, Monte Carlo theory, methods and examples, 2013, section 8.9).
 
 Given their number, wrong bits are any of the N with equal chance, none twice; that *is* each bit flipping by itself.
-See ``docs/bit-error-rates.md``.
+See ``docs/fault-models.md``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from scipy import stats
 from fault_injection.exact import Detail
 from fault_injection.many_words import flipped_bits, propagate_words
 from fault_injection.outcomes import Judge
-from fault_injection.single_flips import Progress, judge_single_flips
+from fault_injection.shards import Progress
+from fault_injection.single_flips import judge_single_flips
 from fault_injection.sites import SiteTable
 from hls.errors import UsageError
 

@@ -155,7 +155,6 @@ class Collapse:
         block = max(1, min(512, VISITS // len(neuron.rows)))
         arrays = np.empty((4, block * len(neuron.rows)), np.int32)
         visits = Visits(
-            capacity=arrays.shape[1],
             **{name: pointer(array) for name, array in zip(("fault", "row", "sample", "step"), arrays, strict=True)},
         )
         for start in range(0, samples, block):

@@ -67,15 +67,19 @@ class Constants:
     def columns(self, graph: IntegerGraph) -> pa.Table:
         """Number, constant (under the name ``tensor``), index, bit, and the constant without and with the fault."""
         names = pa.DictionaryArray.from_arrays(pa.array(self.sites.tensor, pa.int32()), list(self.sites.tensors))
-        sites = [self.sites.site(row) for row in range(len(self))]
+        before, after = np.empty((2, len(self)), np.int64)
+        for position, (name, held) in enumerate(stored_as(self.words).items()):
+            rows = self.sites.tensor == position
+            before[rows] = np.array(self.words[name], np.int64)[self.sites.index[rows]]
+            after[rows] = held.format.flip(before[rows], self.sites.bit[rows])
         return pa.table(
             {
                 "site": self.sites.number,
                 "tensor": names,
                 "index": self.sites.index,
                 "bit": self.sites.bit,
-                "golden_word": pa.array([self.words[site.tensor][site.index] for site in sites], pa.int64()),
-                "faulty_word": pa.array([faulty_constant(graph, site) for site in sites], pa.int64()),
+                "golden_word": before,
+                "faulty_word": after,
             }
         )
 

@@ -18,10 +18,7 @@ from hls.kernels import Carried, Kernel
 from hls.nodes import Activation, Lookup, Requantize, Threshold, inputs_of, tensors_of
 
 BLOCK_WORDS = 1 << 19
-"""Words of the largest array of one block: with int64 about 4 MB, which caches hold.
-
-A convolution's faults took half the time of blocks of 32 MB.
-"""
+"""Words of the largest array of one block: with int64 about 4 MB, which caches hold."""
 
 
 class Downstream:

@@ -35,7 +35,7 @@ class Activation(Structure):
 
     _fields_ = [
         ("kind", c_int32), ("shift_bits", c_int32), ("half_even", c_int32), ("low", c_int32), ("high", c_int32),
-        ("table_first", c_int32), ("table_entries", c_int32), ("table_stride", c_int32),
+        ("table_first", c_int32), ("table_stride", c_int32),
         ("multiplier", POINTER(c_double)), ("offset", POINTER(c_double)), ("unit", POINTER(c_double)),
         ("table", POINTER(c_int16)),
     ]  # fmt: skip
@@ -86,7 +86,7 @@ class Visits(Structure):
     """``Visits`` of ``edgeval_values.cpp``: which faults take which samples to which rows."""
 
     _fields_ = [
-        ("capacity", c_int64), ("count", c_int64), ("rows", c_int64),
+        ("count", c_int64), ("rows", c_int64),
         ("fault", POINTER(c_int32)), ("row", POINTER(c_int32)), ("sample", POINTER(c_int32)),
         ("step", POINTER(c_int32)),
     ]  # fmt: skip

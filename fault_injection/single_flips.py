@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -11,13 +9,11 @@ from fault_injection.batches import batches
 from fault_injection.exact import Detail
 from fault_injection.fault_list import StoredBits
 from fault_injection.outcomes import Judge
+from fault_injection.shards import Progress
 from fault_injection.sites import SiteTable
 
 BATCH_FAULTS = 4_096
 """Flips judged at once."""
-
-Progress = Callable[[int, int], None]
-"""Told how many are judged, and of how many."""
 
 
 def judge_single_flips(

@@ -115,20 +115,6 @@ def wilson_of(hits: int, number: int, population: int, confidence: float = 0.95)
     return wilson(hits / number, counted, confidence)
 
 
-def clopper_pearson(hits: int, number: int, confidence: float = 0.95) -> Interval:
-    """Interval that covers at least as often as it says: Clopper, Pearson, Biometrika 26, 1934.
-
-    Args:
-        hits: Of ``number`` draws.
-        number: 1 or more.
-        confidence: Of the interval.
-    """
-    tail = (1 - confidence) / 2
-    low = float(special.betaincinv(hits, number - hits + 1, tail)) if hits else 0.0
-    high = float(special.betaincinv(hits + 1, number - hits, 1 - tail)) if hits < number else 1.0
-    return Interval(low=low, high=high)
-
-
 def rule_of_three(number: int, confidence: float = 0.95) -> float:
     """Upper bound of a share of which no case was seen: −ln(1 − c) / n, about 3 / n at 95 %.
 

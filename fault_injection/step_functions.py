@@ -63,7 +63,6 @@ class StepFunction:
             low=self.low,
             high=self.high,
             table_first=self.first,
-            table_entries=self.table.shape[1],
             table_stride=self.table.shape[1] if len(self.table) > 1 else 0,
             multiplier=multiplier,
             offset=offset,

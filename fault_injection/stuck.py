@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fault_injection.summary import knows_decisions_only
 from hls.graph import IntegerGraph
 
 NOTHING_CHANGED = (
@@ -35,17 +36,15 @@ def stuck_from_flips(
     Returns:
         What a campaign of that model at these sites gives, value by value; columns that the flips left null stay null.
     """
-    names = [str(name) for name in flips["tensor"].to_pylist()]
+    names = flips["tensor"].to_numpy()
     words, bits = flips["golden_word"].to_numpy(), flips["bit"].to_numpy()
     is_set = np.zeros(flips.num_rows, bool)
     for name in set(names):
-        word_format = graph.tensors[name].format
-        of_tensor = np.array([other == name for other in names])
-        for bit in np.unique(bits[of_tensor]):
-            rows = of_tensor & (bits == bit)
-            is_set[rows] = word_format.bit_is_set(words[rows], int(bit))
+        rows = names == name
+        is_set[rows] = graph.tensors[name].format.bit_is_set(words[rows], bits[rows])
     stays = pa.array(is_set if model == "stuck1" else ~is_set)
-    changed = {"faulty_word": flips["golden_word"], "masked": samples, "outcome": "masked"}
+    unchanged = "kept" if knows_decisions_only(flips) else "masked"
+    changed = {"faulty_word": flips["golden_word"], "masked": samples, "outcome": unchanged}
     changed |= dict.fromkeys(NOTHING_CHANGED, 0)
     table = flips
     for name in flips.column_names:

@@ -18,7 +18,8 @@ from fault_injection.faults import change_at, faulty_words
 from fault_injection.golden import golden_run
 from fault_injection.outcomes import Judge
 from fault_injection.propagate import propagate
-from fault_injection.single_flips import Progress, judge_single_flips
+from fault_injection.shards import Progress
+from fault_injection.single_flips import judge_single_flips
 from fault_injection.sites import Site, SiteTable
 from hls.errors import UsageError
 

@@ -34,7 +34,7 @@ class ErrorRateConfig:
     """Regression: how far an output may move, in the metric's unit; one float-versus-quantized RMSE if left out."""
     seed: int = 0
     """Seed of the images."""
-    threads: int | None = None
+    kernel_threads: int | None = None
     """Threads of the exhaustive campaign of single faults; all cores if left out."""
     json: bool = False
     """Print the record."""
@@ -55,7 +55,7 @@ def error_rate(config: ErrorRateConfig) -> int:
             samples=config.samples,
             critical_threshold=config.critical_threshold,
             seed=config.seed,
-            threads=config.threads,
+            kernel_threads=config.kernel_threads,
         ),
     )
     if config.json:

@@ -53,7 +53,7 @@ def inject_faults(config: InjectConfig) -> int:
     options = GraphOptions(
         inputs=config.inputs,
         task=config.task,
-        metric=config.faults.metric,
+        metric=None if config.run.is_dir() else config.faults.metric,  # a run has one; faults may be judged by another
         input_format=config.input_format,
         seed=config.faults.seed,
     )

@@ -32,7 +32,7 @@ class WorstFlipsConfig:
     """Judge on only the first N samples."""
     critical_threshold: float | None = None
     """Regression: how far an output may move, in the metric's unit; one float-versus-quantized RMSE if left out."""
-    threads: int | None = None
+    kernel_threads: int | None = None
     """Threads of the compiled kernels; all cores if left out."""
     json: bool = False
     """Print the record."""
@@ -52,7 +52,7 @@ def worst_flips(config: WorstFlipsConfig) -> int:
             bits=config.bits,
             samples=config.samples,
             critical_threshold=config.critical_threshold,
-            threads=config.threads,
+            kernel_threads=config.kernel_threads,
         ),
     )
     if config.json:

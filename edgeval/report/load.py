@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 from edgeval.error_rate_record import ErrorRateRecord
 from edgeval.hardening_record import HardenRecord
 from edgeval.mission_record import MissionRecord
-from edgeval.outcome_tables import campaign_records, outcome_table
+from edgeval.outcome_tables import campaign_records, damaged, inside, outcome_table
 from edgeval.ranking_record import RankRecord
 from edgeval.records import CompareRecord, ExportRecord, Kind, load_record
 from edgeval.report.view import CampaignView, RankingView, RunView
 from edgeval.run_directory import RunDirectory
 from edgeval.worst_flips_record import WorstFlipsRecord
-from hls.errors import RunDirectoryError
 
 COLUMNS = ("tensor", "index", "bit", "metric_change", "decisions_changed")
 """Of the outcome tables, what the figures need."""
@@ -67,34 +66,15 @@ def _ranking(run: Path, path: Path) -> RankingView | None:
     if not path.exists():
         return None
     record = load_record(RankRecord, path)
-    file = _inside(run, record.ranking, path, "rank-bits")
+    file = inside(run, record.ranking, path, "rank-bits")
     if record.oracle is None or not file.exists():
         return RankingView(record=record)
     names = ["damage", *(f"rank_{score.method}" for score in record.scores)]
     try:
         columns = pq.read_table(file, columns=names)
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(file, f"{type(error).__name__}: {error}", "the ranking of a run", "rank-bits") from error
+        raise damaged(file, f"{type(error).__name__}: {error}", "the ranking of a run", "rank-bits") from error
     if columns.num_rows != record.sites or columns.column_names != names:
         found = f"{columns.num_rows:,} rows of {', '.join(columns.column_names)}"
-        raise _damaged(file, found, f"{record.sites:,} of {', '.join(names)}, as the record says", "rank-bits")
+        raise damaged(file, found, f"{record.sites:,} of {', '.join(names)}, as the record says", "rank-bits")
     return RankingView(record=record, columns=columns)
-
-
-def _inside(run: Path, name: str, record: Path, command: str) -> Path:
-    """What a record names inside its run."""
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise RunDirectoryError(
-            found=f"outcomes in {name}",
-            allowed="a folder inside the run",
-            where=str(record),
-            remedy=f"run `edgeval {command}` again",
-        )
-    return run / relative
-
-
-def _damaged(path: Path, found: str, allowed: str, command: str) -> RunDirectoryError:
-    return RunDirectoryError(
-        found=found, allowed=allowed, where=str(path), remedy=f"delete it and run the same `edgeval {command}` again"
-    )

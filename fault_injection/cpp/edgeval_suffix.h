@@ -25,8 +25,8 @@ struct Activation {  // mirrored in fault_injection/kernel_library.py
     int32_t shift_bits;
     int32_t half_even;
     int32_t low, high;
-    int32_t table_first, table_entries, table_stride;  // stride 0: one table for all channels
-    const double *multiplier, *offset, *unit;          // one a channel, padded
+    int32_t table_first, table_stride;         // stride 0: one table for all channels
+    const double *multiplier, *offset, *unit;  // one a channel, padded
     const int16_t* table;
 };
 

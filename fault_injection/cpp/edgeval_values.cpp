@@ -7,9 +7,9 @@ namespace {
 using namespace edgeval;
 
 struct Visits {  // mirrored in fault_injection/kernel_library.py
-    int64_t capacity, count, rows;
-    int32_t *fault, *row;    // [capacity]: which fault makes a sample take which row
-    int32_t *sample, *step;  // [capacity]: of each row; step: the changed word's distance from its golden one
+    int64_t count, rows;
+    int32_t *fault, *row;    // which fault makes a sample take which row
+    int32_t *sample, *step;  // of each row; step: the changed word's distance from its golden one
 };
 
 template <class Word>

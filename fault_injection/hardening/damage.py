@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import fsum
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from fault_injection.effects import executor_words_at
-from fault_injection.exact import Detail, judge_stored_bits, judged_together
+from fault_injection.exact import Detail, judge_stored_bits
 from fault_injection.golden import flat
 from fault_injection.outcomes import Judge
-from fault_injection.propagate import ChangedRows, propagate
+from fault_injection.propagate import ChangedRows
 from fault_injection.sites import SiteTable, all_sites
 from hls.engine import ExactEngine
 from hls.errors import InputError
 from hls.formats import Words
-from hls.graph import IntegerGraph, WordChange
+from hls.graph import WordChange
 
 Measure = Literal["decisions", "metric", "critical"]
 """``decisions``: decisions changed, over the evaluation set. ``metric``: change of the metric in its bad direction; one
 for the better counts as 0, for no bits should be spent on luck. ``critical``: 1 where the share of changed decisions is
 critical."""
-
-BLOCK_FAULTS = 16_384
-"""Faults judged at once, those of one neuron together: bounds the memory of layers that are no dense ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +96,6 @@ class Assessor:
         changed = np.flatnonzero(golden != faulty)
         # Many physical faults leave the same word behind: each is judged once.
         pairs, back = np.unique(np.stack([index[changed], faulty[changed]]), axis=1, return_inverse=True)
-        found = np.zeros(pairs.shape[1])
         sites = SiteTable(
             tensors=names,
             number=np.arange(pairs.shape[1]),
@@ -109,22 +103,10 @@ class Assessor:
             index=pairs[0],
             bit=np.zeros(pairs.shape[1], np.int64),
         )
-        stored = graph.tensors[tensor]
-        before = stored.words.reshape(-1)[pairs[0]]
-        moved = executor_words_at(stored, pairs[0], pairs[1]) - executor_words_at(stored, pairs[0], before)
-        single = _one_bit_each(pairs[0], moved)
-        for chosen in (np.flatnonzero(single), np.flatnonzero(~single)):
-            for rows in _blocks(graph, sites, chosen):
-                words = (before[rows], pairs[1, rows])
-                found[rows] = self._judged(sites.take(rows), words, flips=bool(single[rows[0]]))
+        words = (graph.tensors[tensor].words.reshape(-1)[pairs[0]], pairs[1])
+        found = self.of_table(judge_stored_bits(self.judge, sites, words, detail=self._detail, threads=self.threads))
         damage[changed] = found[back.reshape(-1)]
         return damage
-
-    def _judged(self, sites: SiteTable, words: tuple[Words, Words], *, flips: bool) -> Float[np.ndarray, " faults"]:
-        """Damage of faults that each move a word by a power of two, or by anything: one way knows no other moves."""
-        if flips:
-            return self.of_table(judge_stored_bits(self.judge, sites, words, detail=self._detail, threads=self.threads))
-        return self.of_table(self.judge.judge(propagate(self.judge.golden, sites, *words), len(sites)))
 
     def of_changes(self, changes: list[list[WordChange]]) -> Float[np.ndarray, " faults"]:
         """Damage of faults that change any words, each by a run of its own in the plain exact engine."""
@@ -141,23 +123,6 @@ class Assessor:
             rows = ChangedRows(fault=np.zeros(len(sample), np.int64), sample=sample, output=output[sample])
             damage[fault] = self.of_table(self.judge.judge(rows, 1))[0]
         return damage
-
-
-def _one_bit_each(index: Int[np.ndarray, " faults"], moved: Words) -> Bool[np.ndarray, " faults"]:
-    """Faults that move a word by ± a power of two, the first of each power and word."""
-    size = np.abs(moved)
-    _, first = np.unique(np.stack([index, size]), axis=1, return_index=True)
-    single = np.zeros(len(index), bool)
-    single[first] = True
-    return np.asarray(single & (size > 0) & (size & (size - 1) == 0))
-
-
-def _blocks(graph: IntegerGraph, sites: SiteTable, chosen: Int[np.ndarray, " rows"]) -> Iterator[np.ndarray]:
-    """Rows to judge at once, those of one neuron beside each other."""
-    order = [chosen[group] for group in judged_together(graph, sites.take(chosen))]
-    together = np.concatenate([chosen[:0], *order])
-    for start in range(0, len(together), BLOCK_FAULTS):
-        yield together[start : start + BLOCK_FAULTS]
 
 
 def total(damages: Float[np.ndarray, " faults"]) -> float:

@@ -92,7 +92,7 @@ def test_the_printed_record_is_the_saved_one(run: RunDirectory, capsys: pytest.C
         ["--rates", "0.7"],
         ["--rates", "0.1", "0.1"],
         ["--draws", "1"],
-        ["--threads", "0"],
+        ["--kernel-threads", "0"],
         ["--samples", "0"],
         ["--critical-threshold", "1"],
         ["--tensors", "nowhere"],

@@ -141,7 +141,7 @@ def test_a_campaign_that_is_not_there_is_refused_with_those_that_are(run: Path) 
 def test_outcomes_that_are_gone_are_missed(run: Path) -> None:
     for part in run.glob("outcomes/*/*.parquet"):
         part.unlink()
-    with pytest.raises(RunDirectoryError, match="run the same `edgeval inject-faults` again"):
+    with pytest.raises(RunDirectoryError, match="outcome tables that are gone"):
         exhaustive_campaign(RunDirectory(run))
 
 
@@ -201,3 +201,17 @@ def test_a_regression_is_hardened_by_its_tolerance_and_by_its_metric(tmp_path: P
         record = load_record(HardenRecord, RunDirectory(run).record_file("harden"))
         assert record.check.agrees
         assert 0 < record.damage_after < record.damage_before
+
+
+def test_a_campaign_in_another_metric_is_hardened_in_that_metric(run: Path) -> None:
+    """Cross-entropy gets worse by rising, while the run's own accuracy gets worse by falling."""
+    shutil.rmtree(run / "outcomes")
+    for record in (run / "records").glob("inject-faults-*.json"):
+        record.unlink()
+    assert edgeval(["inject-faults", str(run), "--metric", "cross-entropy"]) == 0
+    rises = exhaustive_campaign(RunDirectory(run)).outcomes["metric_change"].to_numpy()
+    assert edgeval(["harden", str(run), "--scheme", "tmr", "--damage", "metric", "--check", "5"]) == 0
+    found = load_record(HardenRecord, RunDirectory(run).record_file("harden"))
+    assert found.metric.name == "cross-entropy"
+    assert found.damage_before == pytest.approx(np.maximum(rises, 0).sum(), rel=1e-12)
+    assert found.check.agrees

@@ -8,6 +8,7 @@ import pytest
 from support.fault_checks import judge_of
 from support.fault_networks import goldens
 
+from fault_injection.exact import Detail
 from fault_injection.fault_list import StoredBits
 from fault_injection.golden import Golden
 from fault_injection.outcomes import Judge
@@ -17,10 +18,10 @@ from fault_injection.stuck import stuck_from_flips
 GOLDENS = goldens(samples=5)
 
 
-def outcomes(golden: Golden, judge: Judge, model: str) -> pa.Table:
+def outcomes(golden: Golden, judge: Judge, model: str, detail: Detail = "full") -> pa.Table:
     faults = StoredBits(sites=all_sites(golden.graph), model=model)
     table = faults.columns(golden.graph)
-    judged = faults.judge(judge, detail="full", threads=1)
+    judged = faults.judge(judge, detail=detail, threads=1)
     for name in judged.column_names:
         table = table.append_column(name, judged[name])
     return table
@@ -35,6 +36,15 @@ def test_derived_stuck_bits_are_the_simulated_ones(kind: str, model: str) -> Non
     simulated = outcomes(golden, judge, model)
     assert derived.schema == simulated.schema
     assert derived.to_pylist() == simulated.to_pylist()
+
+
+def test_of_decisions_alone_a_bit_that_stays_is_kept() -> None:
+    golden = GOLDENS["plain"]
+    judge = judge_of(golden)
+    flips, simulated = (outcomes(golden, judge, model, "decisions") for model in ("flip", "stuck1"))
+    derived = stuck_from_flips(flips, golden.graph, "stuck1", samples=golden.samples)
+    assert derived.to_pylist() == simulated.to_pylist()
+    assert set(derived["outcome"].to_pylist()) == {"kept", "critical"}
 
 
 def test_what_no_campaign_knows_stays_unknown() -> None:
