@@ -29,7 +29,6 @@ from edgeval.hardening_record import (
 from edgeval.progress import say
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
-from fault_injection.cores import usable_cores
 from fault_injection.golden import golden_run
 from fault_injection.hardening import (
     Assessor,
@@ -43,6 +42,7 @@ from fault_injection.hardening import (
     verify,
 )
 from fault_injection.hardening.memory import NONE, PROTECTIONS, TMR, TensorMemory, TensorPlan, unprotected, voters
+from hls.environment import usable_cores
 from hls.errors import LoweringError, RunDirectoryError, UsageError
 from hls.graph import IntegerGraph
 from hls.serialize import digest

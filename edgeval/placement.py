@@ -7,10 +7,10 @@ from typing import Literal
 
 from edgeval.fault_options import FaultOptions
 from fault_injection.cluster import DaskCluster
-from fault_injection.cores import share_cores, usable_cores
+from fault_injection.cores import share_cores
 from fault_injection.local_workers import LocalWorkers
 from fault_injection.shards import Place, ThisProcess
-from hls.environment import worker_count
+from hls.environment import usable_cores, worker_count
 from hls.errors import UsageError
 
 RunOn = Literal["this process", "local workers", "dask cluster"]

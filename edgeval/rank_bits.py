@@ -24,7 +24,6 @@ from edgeval.run_directory import RunDirectory, Samples, load_samples
 from edgeval.sensitivities import LossKind, Sensitivities
 from fault_injection.adaptive import adaptive_order, bit_lists
 from fault_injection.campaign import TABLE, Campaign, run_campaign
-from fault_injection.cores import usable_cores
 from fault_injection.fault_list import StoredBits
 from fault_injection.flips import Flips, flips_of
 from fault_injection.golden import golden_run
@@ -33,6 +32,7 @@ from fault_injection.ranking import METHODS, Method, Ranking, by_damage
 from fault_injection.ranking_score import harm, score_ranking
 from fault_injection.shards import ThisProcess
 from fault_injection.sites import all_sites
+from hls.environment import usable_cores
 from hls.errors import UsageError
 from hls.files import atomic_write
 from hls.graph import IntegerGraph

@@ -20,8 +20,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from fault_injection.answers import Answer, attempt, result_of
-from fault_injection.cores import usable_cores
 from fault_injection.parts import Result, Task
+from hls.environment import usable_cores
 from hls.errors import ToolError, UsageError
 
 ATTEMPTS = 3

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
+from hls.environment import usable_cores
 from hls.errors import UsageError
 
 _BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return max(1, len(os.sched_getaffinity(0)))
 
 
 def share_cores(workers: int | None, threads: int | None) -> tuple[int, int]:

@@ -34,6 +34,11 @@ def compiler_override() -> str | None:
     return os.environ.get("EDGEVAL_CXX") or None
 
 
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
 def worker_count() -> int:
     """How many worker processes to run at once.
 
@@ -42,7 +47,7 @@ def worker_count() -> int:
     """
     text = os.environ.get("EDGEVAL_WORKERS")
     if text is None or text == "":
-        return max(1, len(os.sched_getaffinity(0)))
+        return usable_cores()
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(
             found=repr(text),

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from edgeval.error_rate_record import ErrorRateRecord, ImagesRow
 from edgeval.records import MetricValue
-from edgeval.report.figures import NUMBER, Figure, Trace
+from edgeval.report.figures import NUMBER, Draw, Figure, Trace
 from edgeval.report.markup import Child, Markup, element, table
 from edgeval.report.numbers import FRACTION, count, counted, percent, quantity, sentence, significant
 from edgeval.report.sections import section
-
-Draw = Callable[[Figure], Markup]
-"""Places a figure on the page."""
 
 
 def error_rates(record: ErrorRateRecord, anchor: str, draw: Draw) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -11,14 +10,11 @@ from edgeval.records import CrossCheckRow, FaultRow, InjectRecord
 from edgeval.report.cumulative_figure import cumulative_damage
 from edgeval.report.estimate_section import estimates
 from edgeval.report.fault_figures import damage_curve, fault_columns, shown_in_maps, weight_maps
-from edgeval.report.figures import CLASSES, DECISION_CLASSES, Figure, class_bars, damage_maps, share_of
+from edgeval.report.figures import CLASSES, DECISION_CLASSES, Draw, class_bars, damage_maps, share_of
 from edgeval.report.markup import Child, Markup, code, definitions, element, join, table
 from edgeval.report.numbers import better, change, count, counted, percent, quantity, sentence, significant
 from edgeval.report.sections import section
 from edgeval.report.view import CampaignView
-
-Draw = Callable[[Figure], Markup]
-"""Places a figure on the page."""
 
 EXECUTORS = {"exact": "the exact engine", "csim": "the C-simulation", "C-simulation": "the C-simulation"}
 """Names in records, for people."""

@@ -6,11 +6,12 @@ Traces hold the data once: the page draws it and writes the CSV file from the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgeval.records import MetricValue
+from edgeval.report.markup import Markup
 from edgeval.report.numbers import FRACTION, counted, sentence
 from fault_injection.damage import DamageRow
 
@@ -50,6 +51,10 @@ class Figure:
     height: int
     wide: bool = False
     note: str = ""
+
+
+Draw = Callable[[Figure], Markup]
+"""Describes a figure once for the page's script and gives the place it is drawn in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from edgeval.hardening_record import HardeningCheck, HardenRecord, VoterCheck
-from edgeval.report.fault_section import Draw
-from edgeval.report.figures import NUMBER, Figure, Trace
+from edgeval.report.figures import NUMBER, Draw, Figure, Trace
 from edgeval.report.markup import Child, Markup, code, definitions, element, join, table
 from edgeval.report.numbers import count, counted, percent, significant
 from edgeval.report.sections import section

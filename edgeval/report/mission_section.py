@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from edgeval.mission_record import MissionRecord
-from edgeval.report.figures import Figure, Trace
+from edgeval.report.figures import Draw, Figure, Trace
 from edgeval.report.markup import Markup, element, table
 from edgeval.report.mission_rows import mission_rows, not_modelled_text, scope_text, verdict_text
 from edgeval.report.numbers import duration, percent, sentence
@@ -19,7 +17,7 @@ DECADES_BESIDE = 3
 POINTS_A_DECADE = 10
 
 
-def mission_section(record: MissionRecord, anchor: str, draw: Callable[[Figure], Markup]) -> Markup:
+def mission_section(record: MissionRecord, anchor: str, draw: Draw) -> Markup:
     """Everything a mission was found to be.
 
     Args:

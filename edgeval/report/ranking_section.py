@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from edgeval.ranking_record import MethodScore, RankRecord
-from edgeval.report.figures import SHARE, Figure
+from edgeval.report.figures import SHARE, Draw, Figure
 from edgeval.report.markup import Child, Markup, code, definitions, element, join, table
 from edgeval.report.numbers import count, counted, percent, quantity, significant
 from edgeval.report.sections import section
@@ -35,7 +34,7 @@ _LINES: dict[str, dict[str, Any]] = {
 """One line a ranking; colour is never all that tells two apart."""
 
 
-def ranked(view: RankingView, anchor: str, title: str, draw: Callable[[Figure], Markup]) -> Markup:
+def ranked(view: RankingView, anchor: str, title: str, draw: Draw) -> Markup:
     """Everything ``edgeval rank-bits`` found.
 
     Args:
@@ -131,7 +130,7 @@ def _facts(record: RankRecord) -> list[tuple[Child, Child]]:
     return facts
 
 
-def _scores(view: RankingView, draw: Callable[[Figure], Markup]) -> Markup:
+def _scores(view: RankingView, draw: Draw) -> Markup:
     record = view.record
     if record.oracle is None:
         text = "Not scored against the measured damage. Do it with "

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 from edgeval.records import Fingerprint
 from edgeval.report.error_rate_section import error_rates
-from edgeval.report.figures import Figure
+from edgeval.report.figures import Draw
 from edgeval.report.hardening_section import hardening
 from edgeval.report.markup import Markup
 from edgeval.report.mission_section import mission_section
 from edgeval.report.ranking_section import ranked
 from edgeval.report.view import RunView
 from edgeval.report.worst_flips_section import worst_flips_found
-
-Draw = Callable[[Figure], Markup]
-"""Places a figure on the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from edgeval.records import MetricValue
-from edgeval.report.figures import NUMBER, Figure, Trace
+from edgeval.report.figures import NUMBER, Draw, Figure, Trace
 from edgeval.report.markup import Markup, code, element, join, table
 from edgeval.report.numbers import FRACTION, count, counted, percent, quantity, sentence
 from edgeval.report.sections import section
 from edgeval.worst_flips_record import ENDINGS, WorstFlipsRecord
-
-Draw = Callable[[Figure], Markup]
-"""Places a figure on the page."""
 
 
 def worst_flips_found(record: WorstFlipsRecord, anchor: str, draw: Draw) -> Markup:
