@@ -8,7 +8,8 @@ each worker.
     python benchmarks/campaign_scaling.py runs/digits --samples 359 --repeats 5
     python benchmarks/campaign_scaling.py --synthetic 784 512 128 10 --samples 10000 --detail decisions
 
-The machine has to be quiet: another process on one of its cores is measured too.
+The machine has to be quiet: another process on one of its cores is measured too. What two cores can give is measured in
+the same turns, by loops that only add: on a shared or virtual machine that may be far from twice as much.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import hashlib
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -83,6 +85,16 @@ def campaign_of(graph: IntegerGraph, judge: Judge, detail: str) -> Campaign:
     return Campaign(judge=judge, faults=faults, detail="decisions" if detail == "decisions" else "full")
 
 
+BUSY_LOOP = "import time\ns = time.perf_counter()\nfor i in range(30_000_000): pass\nprint(time.perf_counter() - s)"
+
+
+def busy_seconds(processes: int) -> float:
+    """Time that each of some processes at once needs for a loop that touches no memory, on average."""
+    command = [sys.executable, "-c", BUSY_LOOP]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return statistics.mean(float(process.communicate()[0]) for process in running)
+
+
 def peak_mebibytes(process: str = "self") -> float:
     """Largest memory that a process has had so far."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
@@ -127,7 +139,7 @@ def main() -> None:
     }
     print(f"{len(campaign.faults):,} faults, {campaign.golden.samples:,} samples, {campaign.detail} detail")
     times: dict[str, list[float]] = {name: [] for name in places}
-    digests, peaks = set(), []
+    digests, peaks, machine = set(), [], []
     for repeat in range(arguments.repeats):
         for name, place in places.items():
             seconds, digest, peak = timed(campaign, place)
@@ -135,11 +147,13 @@ def main() -> None:
             times[name].append(seconds)
             digests.add(digest)
             print(f"  {repeat + 1}: {name:13} {seconds:8.2f} s", flush=True)
+        machine.append(2 * busy_seconds(1) / busy_seconds(2))
     medians = {name: statistics.median(found) for name, found in times.items()}
     for name, seconds in medians.items():
         print(f"{name:13} median {seconds:8.2f} s")
     short = "" if medians["1 worker"] >= WANTED_SECONDS else f" (under {WANTED_SECONDS:.0f} s: too short to count)"
     print(f"2 workers are {medians['1 worker'] / medians['2 workers']:.2f} times one worker{short}")
+    print(f"two loops that only add are {statistics.median(machine):.2f} times one, on this machine now")
     print(f"tables: {'all equal' if len(digests) == 1 else f'{len(digests)} DIFFERENT ones'}")
     print(f"memory at most: {peak_mebibytes():,.0f} MiB here, {max(peaks):,.0f} MiB in a worker")
 
