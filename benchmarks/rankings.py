@@ -24,14 +24,14 @@ from scipy import stats
 
 from edgeval.architecture import perceptron
 from edgeval.bit_ranking import HessianOptions, Ranker
-from edgeval.export import export_brevitas
+from edgeval.brevitas_export import export_brevitas
 from edgeval.metrics import CROSS_ENTROPY
 from edgeval.quantize import Recipe
 from edgeval.sensitivities import Sensitivities
 from edgeval.targets.digits import DIGITS
 from edgeval.targets.jets import FEATURES, JETS, input_values
 from edgeval.targets.protocol import Split, Splits, Standardisation, Target, TrainingDefaults, random_splits
-from edgeval.train import train_target
+from edgeval.training import train_target
 from fault_injection.adaptive import adaptive_order, bit_lists
 from fault_injection.fault_list import StoredBits
 from fault_injection.flips import Flips, flips_of

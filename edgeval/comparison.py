@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeval.compare import error_statistics
 from edgeval.evaluation import run_metric
 from edgeval.evidence import ComparedWords, Evidence, gather, merged
 from edgeval.fingerprint import digest_arrays, digest_file, make_fingerprint
@@ -18,6 +17,7 @@ from edgeval.progress import progress, say
 from edgeval.records import CompareRecord, ErrorStatistics, Fingerprint, RunRecord, save_record
 from edgeval.run_directory import RunDirectory, Samples, load_samples
 from edgeval.verdict import Verdict, audit_verdict, judge
+from edgeval.word_comparison import error_statistics
 from fault_injection.faults import change_at
 from fault_injection.outcomes import Decision
 from fault_injection.sites import Site, parse_site

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from edgeval.compare import no_evidence
 from edgeval.comparison import require_project
 from edgeval.fingerprint import digest_arrays, digest_file, installed_versions, make_fingerprint
 from edgeval.progress import say
 from edgeval.records import EmulatorRecord, Fingerprint, save_record
 from edgeval.run_directory import RunDirectory, Samples
+from edgeval.word_comparison import no_evidence
 from hls.emulator import EmulatorName, Golden, Origin, PackageResult, name_from, require_replaceable, write_package
 from hls.engine import ExactEngine
 from hls.graph import IntegerGraph

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeval.compare import metric_value
 from edgeval.error_rate_record import ErrorRateRecord, ImagesRow, RateRow
 from edgeval.fingerprint import make_fingerprint
 from edgeval.judging import judging
 from edgeval.progress import progress
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
+from edgeval.word_comparison import metric_value
 from fault_injection.bit_error_rate import CONFIDENCE, PERCENTILES, Estimate, RateResult, error_rate, memory_of
 from fault_injection.cores import share_cores
 from fault_injection.sites import select_sites

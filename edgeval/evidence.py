@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeval.compare import Difference, first_difference, saturations
 from edgeval.records import LayerVerdict
+from edgeval.word_comparison import Difference, first_difference, saturations
 from hls.formats import Words
 from hls.graph import IntegerGraph
 from hls.nodes import inputs_of

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import numpy as np
 
-from edgeval.compare import metric_value
 from edgeval.evaluation import campaign_metric
 from edgeval.exhaustive_campaign import ExhaustiveCampaign, exhaustive_campaign
 from edgeval.fingerprint import identity, make_fingerprint
@@ -29,6 +28,7 @@ from edgeval.hardening_record import (
 from edgeval.progress import say
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
+from edgeval.word_comparison import metric_value
 from fault_injection.golden import golden_run
 from fault_injection.hardening import (
     Assessor,

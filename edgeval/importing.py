@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 import onnx
 
+from edgeval.brevitas_export import load_onnx
 from edgeval.evaluation import network_outputs
-from edgeval.export import load_onnx
 from edgeval.fingerprint import differences, digest_arrays, digest_file, make_fingerprint
 from edgeval.input_words import coarsest_format, parse_format, words_text
 from edgeval.metrics import METRICS

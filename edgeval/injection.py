@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from edgeval.campaign_setup import CampaignSetup, campaign_fingerprint, set_up
-from edgeval.compare import metric_value
 from edgeval.fault_lists import drawn
 from edgeval.fault_options import FaultOptions
 from edgeval.fingerprint import differences, identity
@@ -20,6 +19,7 @@ from edgeval.pipeline import export_record
 from edgeval.progress import progress, say
 from edgeval.records import CrossCheckRow, FaultRow, Fingerprint, InjectRecord, load_record, save_record
 from edgeval.run_directory import RunDirectory
+from edgeval.word_comparison import metric_value
 from fault_injection.campaign import Campaign, run_campaign
 from fault_injection.crosscheck import CrossCheck, checked_faults, cross_check
 from fault_injection.estimates import Estimate, Estimated

@@ -7,13 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from edgeval.compare import error_statistics, no_evidence, saturations
+from edgeval.brevitas_export import load_onnx
 from edgeval.diagnosis import diagnose, diagnose_weights
 from edgeval.diagnosis.remedies import Trial
 from edgeval.diagnosis.weights import foreign_weights
 from edgeval.diagnosis_record import Diagnosis
 from edgeval.evaluation import run_metric
-from edgeval.export import load_onnx
 from edgeval.fingerprint import digest_arrays, digest_file, make_fingerprint
 from edgeval.native import LayerValues, NativeCase, NativeValues, compare_values, open_case, require_same_meaning
 from edgeval.native_export import Flow
@@ -28,6 +27,7 @@ from edgeval.records import (
     save_record,
 )
 from edgeval.run_directory import RunDirectory, Samples, load_samples
+from edgeval.word_comparison import error_statistics, no_evidence, saturations
 from fault_injection.outcomes import Decision
 from hls.csim.native import NativeBuild, build_native, open_native
 from hls.errors import UsageError

@@ -13,9 +13,8 @@ import msgspec
 import numpy as np
 import onnx
 
-from edgeval.compare import error_statistics
+from edgeval.brevitas_export import export_brevitas, load_onnx, load_quantized_model, model_outputs
 from edgeval.evaluation import network_outputs, run_metric
-from edgeval.export import export_brevitas, load_onnx, load_quantized_model, model_outputs
 from edgeval.fingerprint import digest_file, make_fingerprint
 from edgeval.float_bound import WitnessReport, explain
 from edgeval.importing import GraphOptions, import_graph
@@ -24,6 +23,7 @@ from edgeval.native_export import Flow, NativeRequest
 from edgeval.records import ErrorStatistics, ExportRecord, LayerRow, RunRecord, load_record, save_record
 from edgeval.run_directory import RunDirectory, Samples
 from edgeval.witness import execute_qonnx
+from edgeval.word_comparison import error_statistics
 from fault_injection.outcomes import Decision
 from hls.engine import arithmetic_of, sum_interval
 from hls.errors import InputError, LoweringError, UsageError

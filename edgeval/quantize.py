@@ -300,7 +300,7 @@ def _activation_quantizer(recipe: Recipe) -> Any:
     from brevitas.quant import Uint8ActPerTensorFixedPoint, Uint8ActPerTensorFloat
 
     base = Uint8ActPerTensorFixedPoint if recipe.scales == "po2" else Uint8ActPerTensorFloat
-    # One calibration pass over the whole training part (edgeval.train), then the scale is learned.
+    # One calibration pass over the whole training part (edgeval.training), then the scale is learned.
     return base.let(
         bit_width=recipe.activation_bits,
         collect_stats_steps=1,

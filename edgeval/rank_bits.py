@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeval.bit_ranking import DERIVATIVE_METHODS, HessianOptions, Ranker
-from edgeval.compare import metric_value
 from edgeval.evaluation import network_outputs, run_metric
 from edgeval.fingerprint import digest_arrays, identity, make_fingerprint
 from edgeval.metrics import CROSS_ENTROPY, Metric
@@ -22,6 +21,7 @@ from edgeval.ranking_record import MethodScore, Oracle, RankedBit, RankRecord
 from edgeval.records import RunRecord, save_record
 from edgeval.run_directory import RunDirectory, Samples, load_samples
 from edgeval.sensitivities import LossKind, Sensitivities
+from edgeval.word_comparison import metric_value
 from fault_injection.adaptive import adaptive_order, bit_lists
 from fault_injection.campaign import TABLE, Campaign, run_campaign
 from fault_injection.fault_list import StoredBits

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeval.compare import Difference, no_evidence
 from edgeval.evidence import Evidence
 from edgeval.records import FirstDifference, LayerVerdict
+from edgeval.word_comparison import Difference, no_evidence
 from fault_injection.sites import Site
 from hls.engine import sum_interval
 from hls.graph import IntegerGraph

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from edgeval.compare import metric_value
 from edgeval.fingerprint import make_fingerprint
 from edgeval.judging import Judging, judging
 from edgeval.progress import progress
 from edgeval.records import save_record
 from edgeval.run_directory import RunDirectory
+from edgeval.word_comparison import metric_value
 from edgeval.worst_flips_record import Ending, FlipRow, WorstFlipsRecord
 from fault_injection.cores import share_cores
 from fault_injection.sites import select_sites

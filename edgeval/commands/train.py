@@ -88,9 +88,9 @@ def _train(run: RunDirectory, config: TrainConfig) -> RunRecord:
     target = with_data(find_target(config.target), config.data)
     # torch is imported here and not above: `edgeval --help` has to answer at once.
     from edgeval import quantize
-    from edgeval.compare import metric_value
-    from edgeval.export import save_weights
-    from edgeval.train import train_target
+    from edgeval.brevitas_export import save_weights
+    from edgeval.training import train_target
+    from edgeval.word_comparison import metric_value
 
     recipe = quantize.Recipe(
         weight_bits=config.weight_bits,

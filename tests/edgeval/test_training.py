@@ -12,7 +12,7 @@ from edgeval.metrics import ACCURACY, Metric, rmse
 from edgeval.quantize import Recipe, bias_words, narrowest_bias_bits, quantized_network
 from edgeval.targets import TARGETS, InputFormat, Splits
 from edgeval.targets.protocol import Loss, Origin, Task, TrainingDefaults, random_splits
-from edgeval.train import Trained, model_outputs, train_target
+from edgeval.training import Trained, model_outputs, train_target
 from hls.errors import UsageError
 
 BIT_ERROR = rmse("bits")

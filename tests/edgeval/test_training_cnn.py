@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from edgeval.architecture import Architecture, BatchNorm, Conv, Dense, Flatten, MaxPool, Relu
+from edgeval.brevitas_export import export_brevitas, load_quantized_model, model_outputs
 from edgeval.cli import run as edgeval
-from edgeval.export import export_brevitas, load_quantized_model, model_outputs
 from edgeval.metrics import ACCURACY, Metric
 from edgeval.quantize import Recipe, bias_words, linear_layers, mend_one_bit_input, norm_layers, quantized_network
 from edgeval.run_directory import RunDirectory
 from edgeval.targets import InputFormat, Splits
 from edgeval.targets.protocol import Loss, Origin, Task, TrainingDefaults, random_splits
-from edgeval.train import Trained, train_target
+from edgeval.training import Trained, train_target
 from edgeval.witness import execute_qonnx
 from hls.errors import UsageError
 
