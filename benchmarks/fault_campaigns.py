@@ -200,6 +200,7 @@ def measure(bench: Bench, python: Path | None, roof: Roof) -> tuple[list[Timing]
         notes.append(f"{timing.way}, threads {timing.threads}: {equal} of {len(changed)} counts are edgeval's")
         agree &= equal == len(changed)
     print_timings(timings)
+    sys.stdout.flush()  # the repeats below can take longer than everything above
     if options.cross_checks:
         chosen = np.sort(rng.choice(len(bench.bits), min(options.cross_checks, len(bench.bits)), replace=False))
         wrong = cross_check(bench.golden, bench.bits, tables, chosen)

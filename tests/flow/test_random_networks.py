@@ -54,7 +54,7 @@ def test_random_brevitas_modules_are_exact_or_explained(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(2, 28, 13))
+@pytest.mark.parametrize("first", [2, pytest.param(15, marks=pytest.mark.long)])
 def test_more_random_brevitas_modules(first: int) -> None:
     verdicts = {seed: check_module(seed) for seed in range(first, first + 13)}
     for seed, verdict in verdicts.items():
@@ -65,7 +65,7 @@ def test_more_random_brevitas_modules(first: int) -> None:
 @pytest.mark.slow
 @pytest.mark.gxx
 @pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
-@pytest.mark.parametrize("first", [5000, 5008])
+@pytest.mark.parametrize("first", [5000, pytest.param(5008, marks=pytest.mark.long)])
 def test_random_graphs_are_what_their_c_simulation_computes(first: int, io_type: IoType, tmp_path: Path) -> None:
     """Every seed stands for the first network from there on that is small and has layers for all its nodes."""
     for seed in range(first, first + 8, 1 if io_type == "io_parallel" else 4):
