@@ -24,6 +24,7 @@ from edgeval.commands.harden import harden
 from edgeval.commands.inject_faults import inject_faults
 from edgeval.commands.mission import mission
 from edgeval.commands.rank_bits import rank_bits
+from edgeval.commands.regress import make_regress
 from edgeval.commands.report import report
 from edgeval.commands.targets import targets
 from edgeval.commands.train import train
@@ -50,6 +51,7 @@ def make_app() -> App:
     )  # fmt: skip
     for command in commands:
         app.command(command)
+    app.command(make_regress())
     return app
 
 

@@ -17,7 +17,7 @@ from edgeval.cli import make_app
 from edgeval.cli import run as edgeval
 
 INTERFACES = DOCS / "interfaces.md"
-COMMANDS = {
+COMMANDS: dict[str, str | dict[str, str]] = {
     "targets": "TargetsConfig",
     "train": "TrainConfig",
     "export": "ExportConfig",
@@ -29,16 +29,24 @@ COMMANDS = {
     "worst-flips": "WorstFlipsConfig",
     "mission": "MissionConfig",
     "rank-bits": "RankConfig",
+    "regress": {"lock": "LockConfig", "check": "CheckConfig", "diff": "DiffConfig"},
     "report": "ReportConfig",
     "demo": "DemoConfig",
     "doctor": "DoctorConfig",
 }
-"""Config class of every command."""
+"""Config class of every command, or of each of its verbs."""
+
+OPTION_TABLES = [
+    (command, verb) for command, config in COMMANDS.items() for verb in (config if isinstance(config, dict) else ("",))
+]
+"""Every table of options: of a command, or of one of its verbs."""
 
 
-def config_of(command: str) -> Any:
-    """The dataclass whose fields are a command's options."""
-    return getattr(importlib.import_module(f"edgeval.commands.{command.replace('-', '_')}"), COMMANDS[command])
+def config_of(command: str, verb: str) -> Any:
+    """The dataclass whose fields are the options of a command, or of one of its verbs."""
+    names = COMMANDS[command]
+    name = names[verb] if isinstance(names, dict) else names
+    return getattr(importlib.import_module(f"edgeval.commands.{command.replace('-', '_')}"), name)
 
 
 def option_rows(config: type) -> list[Row]:
@@ -98,11 +106,18 @@ def index_rows() -> list[Row]:
     return table(DOCS / "index.md", "command", "what it does")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_options_of_a_command_are_those_of_its_config(command: str) -> None:
-    config = config_of(command)
-    rows = table(DOCS / "commands" / f"{command}.md", "option", "values", "default", "meaning")
-    documented = [{name: row[name] for name in ("option", "values", "default")} for row in rows]
+def test_every_verb_of_a_command_is_documented() -> None:
+    app = make_app()
+    for command in COMMANDS:
+        verbs = {name for name in app[command] if not name.startswith("-")}
+        assert verbs == {verb for name, verb in OPTION_TABLES if name == command and verb}
+
+
+@pytest.mark.parametrize(("command", "verb"), OPTION_TABLES)
+def test_the_options_of_a_command_are_those_of_its_config(command: str, verb: str) -> None:
+    config, first = config_of(command, verb), f"{verb} option".strip()
+    rows = table(DOCS / "commands" / f"{command}.md", first, "values", "default", "meaning")
+    documented = [{"option": row[first], **{name: row[name] for name in ("values", "default")}} for row in rows]
     expected = option_rows(config)
     assert documented == [{**row, "values": plain(row["values"])} for row in expected]
     assert all(row["meaning"] for row in rows)
