@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -78,6 +79,14 @@ class CheckConfig:
     """Worker processes; the cores at hand if left out."""
     json: bool = False
     """Print the record."""
+    github: bool = False
+    """Print annotations for GitHub Actions behind the text, whose lines are no commands then."""
+    junit: Path | None = None
+    """File to write as JUnit XML."""
+    sarif: Path | None = None
+    """File to write as SARIF 2.1.0."""
+    markdown: Path | None = None
+    """File to write the summary for a pull request to."""
 
 
 @Parameter(name="*")
@@ -137,6 +146,7 @@ def check(config: CheckConfig = CheckConfig()) -> int:
     from edgeval.regression.baseline import save_baseline
     from edgeval.regression.check import examine
 
+    _require_one_output(config)
     found = examine(
         config.baseline,
         config.runs,
@@ -180,12 +190,35 @@ def diff(config: DiffConfig) -> int:
     return _exit_code(record)
 
 
+def _require_one_output(config: CheckConfig) -> None:
+    if config.json and config.github:
+        raise UsageError(
+            found="--json with --github",
+            allowed="one of them, for both are for standard output",
+            where="edgeval regress check",
+            remedy="leave one out",
+        )
+
+
 def write_outputs(record: RegressRecord, config: CheckConfig) -> None:
-    """Everything that a check writes about what it found."""
+    """Everything that a check writes about what it found: standard output, and the files that were asked for."""
+    from edgeval.report.ci_files import write_ci_files
+    from edgeval.report.gates import find_place, run_names
+    from edgeval.report.github import annotate, resumed, stopped
+
+    place = find_place(config.baseline, run_names(record))
+    write_ci_files(record, place, junit=config.junit, sarif=config.sarif, markdown=config.markdown)
     if config.json:
         write_json(record)
-    else:
-        _write(record)
+        return
+    token = secrets.token_hex(16)
+    if config.github:
+        write_line(stopped(token))
+    _write(record)
+    if config.github:
+        write_line(resumed(token))
+        for line in annotate(record, place):
+            write_line(line)
 
 
 def make_regress() -> App:
