@@ -58,9 +58,9 @@ format: venv ## rewrite Python and C++ in the house style
 	$(BIN)/ruff format .
 	files=$$($(CPP_FILES)) && $(BIN)/clang-format -i $$files </dev/null
 
-wheel: venv ## build dist/*.whl
+wheel: venv ## build dist/*.tar.gz and, from it, dist/*.whl: the same bytes from the same commit
 	rm -rf dist
-	$(BIN)/python -m build --wheel --no-isolation
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600) $(BIN)/python -m build --no-isolation
 
 check: lint types contracts doctest test test-slow wheel ## all checks, the quick ones first
 

@@ -51,6 +51,21 @@ def outcome_table(run: RunDirectory, path: Path, record: InjectRecord, columns: 
     return table
 
 
+def outcome_columns(run: RunDirectory, path: Path, record: InjectRecord) -> tuple[str, ...]:
+    """Columns of the per-fault table of a campaign: those of its first part; none where the parts were not kept.
+
+    Raises:
+        RunDirectoryError: that part is damaged.
+    """
+    first = min(inside(run.path, record.outcomes, path, "inject-faults").glob("*.parquet"), default=None)
+    if first is None:
+        return ()
+    try:
+        return tuple(pq.read_schema(first).names)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(first, f"{type(error).__name__}: {error}", "a table of outcomes") from error
+
+
 def _part(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         table = pq.read_table(path, columns=list(columns))

@@ -1,4 +1,4 @@
-"""A Brevitas module of somebody's own, by the name of its factory → a run directory of its QONNX graph.
+"""A Brevitas module of somebody's own, by the name of its factory or live → a run directory of its QONNX graph.
 
 ``package.module:factory`` is imported and called, a checkpoint is loaded into what it gives, the module is exported
 (``edgeval/module_export.py``) and from there on is a third-party graph: a later export needs neither module nor torch.
@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import inspect
 import json
@@ -24,7 +25,7 @@ from edgeval.fingerprint import digest_arrays, digest_file
 from edgeval.importing import GraphOptions, import_graph
 from edgeval.module_export import ExportedModule, Exporter, export_module, last_line, parts, quiet, raised_at
 from edgeval.records import OwnModel, RunRecord
-from edgeval.run_directory import RunDirectory, load_samples
+from edgeval.run_directory import RunDirectory, Samples, load_samples
 from hls.errors import EdgevalError, InputError, UsageError
 
 _NESTED = ("state_dict", "model")
@@ -75,9 +76,41 @@ def import_module(source: ModuleSource, run: RunDirectory, options: GraphOptions
         module = load_module(source)
         if source.checkpoint is not None:
             load_checkpoint(module, source.checkpoint)
-        module = module.cpu().eval()
-        exported = export_module(module, samples.inputs, source.factory, source.exporter)
-        own = _origin(source, module, exported)
+        return _imported(source, module.cpu().eval(), samples, run, options)
+
+
+def import_live_module(module: Any, run: RunDirectory, options: GraphOptions, exporter: Exporter | None) -> RunRecord:
+    """Make a run of a Brevitas module that is there already, as the Python API does.
+
+    Args:
+        module: A quantized ``nn.Module``; stays as it is, because a copy is exported. The run names its class.
+        run: Where; free, or the run of the same class, weights and samples.
+        options: Samples (needed here, too), task and metric.
+        exporter: ``None`` to take the first that is right.
+
+    Raises:
+        UsageError, InputError, LoweringError, RunDirectoryError: as ``import_module``.
+    """
+    name = f"{type(module).__module__}:{type(module).__qualname__}"
+    if options.inputs is None:
+        raise UsageError(
+            found=f"{name} without inputs",
+            allowed="inputs, samples first",
+            where="the module",
+            remedy="give inputs=X: the module is traced and checked with these samples",
+        )
+    _require_quantizers(module, name)
+    samples = load_samples(options.inputs, options.inputs.name)
+    source = ModuleSource(factory=name, exporter=exporter)
+    return _imported(source, copy.deepcopy(module).cpu().eval(), samples, run, options)
+
+
+def _imported(
+    source: ModuleSource, module: Any, samples: Samples, run: RunDirectory, options: GraphOptions
+) -> RunRecord:
+    """Export a module, prove the file and make a run of it."""
+    exported = export_module(module, samples.inputs, source.factory, source.exporter)
+    own = _origin(source, module, exported)
     with tempfile.TemporaryDirectory(prefix="edgeval-export-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(exported.model.SerializeToString(deterministic=True))
@@ -133,14 +166,18 @@ def load_module(source: ModuleSource) -> Any:
         raise _bad_factory(source.factory, f"{type(found).__name__}, which cannot be called")
     if not isinstance(module, nn.Module):
         raise _bad_factory(source.factory, f"a factory that gives {type(module).__name__}, not an nn.Module")
+    _require_quantizers(module, source.factory)
+    return module
+
+
+def _require_quantizers(module: Any, name: str) -> None:
     if not any(parts(module).values()):
         raise InputError(
             found=f"{type(module).__name__} without a single Brevitas quantizer",
             allowed="a module of brevitas.nn layers (QuantIdentity, QuantLinear, QuantReLU …)",
-            where=source.factory,
+            where=name,
             remedy="quantize it with Brevitas and train it before it is exported; examples/own_model shows one",
         )
-    return module
 
 
 def load_checkpoint(module: Any, path: Path) -> None:

@@ -51,7 +51,7 @@ def opened_run(
     if not path.is_file():
         run = RunDirectory(path)
         run.run_record()
-        _refuse_graph_options(graph_options, path)
+        refuse_graph_options(graph_options, path)
         yield run
         return
     with tempfile.TemporaryDirectory(prefix="edgeval-run-") as folder:
@@ -61,7 +61,7 @@ def opened_run(
         yield run
 
 
-def _refuse_graph_options(options: GraphOptions, path: Path) -> None:
+def refuse_graph_options(options: GraphOptions, path: Path) -> None:
     """A run directory knows its task and metric; saying them again could only contradict it."""
     given = {"--task": options.task, "--metric": options.metric, "--input-format": options.input_format}
     for option, value in given.items():

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 _LINE_EVERY_S = 10.0
+_SHOWN = contextvars.ContextVar("shown", default=True)
 
 Advance = Callable[[int, int], None]
 """Told how much is done, and of how much."""
 
 
 @contextlib.contextmanager
+def shown(wanted: bool) -> Iterator[None]:  # noqa: FBT001  # a switch is what it is
+    """Show progress, or nothing of it, while the ``with`` block runs; results are not concerned."""
+    token = _SHOWN.set(wanted)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
+
+
+@contextlib.contextmanager
 def progress(label: str) -> Iterator[Advance]:
     """Show how far one piece of work is, while the ``with`` block runs."""
+    if not _SHOWN.get():
+        yield lambda done, total: None
+        return
     if not sys.stderr.isatty():
         yield _lines(label)
         return
@@ -30,6 +45,8 @@ def progress(label: str) -> Iterator[Advance]:
 
 def say(message: str) -> None:
     """One line of progress for people."""
+    if not _SHOWN.get():
+        return
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 

@@ -300,6 +300,11 @@ class InjectRecord(RecordPart, frozen=True, tag="edgeval.inject-faults/2"):
     cross_check: CrossCheckRow | None
     seconds: float
 
+    @property
+    def agreed(self) -> bool:
+        """Whether every repeated fault did what the table says."""
+        return not self.brute_force.mismatches and (self.cross_check is None or not self.cross_check.mismatches)
+
 
 class EmulatorRecord(RecordPart, frozen=True, tag="edgeval.emulator/1"):
     """``records/emulator.json``: the C-simulation as a shared library, tried on golden vectors.

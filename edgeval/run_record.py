@@ -78,7 +78,7 @@ class OwnModel(RecordPart, frozen=True):
     """The Brevitas module that a graph was exported from, and how well the graph does what the module does.
 
     Attributes:
-        factory: ``package.module:factory``, called with ``arguments``.
+        factory: ``package.module:factory``, called with ``arguments``; of a live module, its class.
         checkpoint: Name of the file that the weights came from; ``None`` where they are the factory's own.
         weights_sha256: Of the module's state, however it got there.
         exporter: Which of torch's exporters wrote the graph.

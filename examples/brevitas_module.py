@@ -1,7 +1,7 @@
 """Your own Brevitas module, trained your own way, into edgeval: what its quantizers have to be, and the rest.
 
-Run it from anywhere: ``python examples/brevitas_module.py [FOLDER]``. It leaves ``model.onnx``, ``test.npz`` and a run
-directory in FOLDER (default ``runs/brevitas``).
+Run it from anywhere: ``python examples/brevitas_module.py [FOLDER]``. It leaves a run directory in FOLDER (default
+``runs/brevitas``) that every ``edgeval`` command reads.
 """
 
 from __future__ import annotations
@@ -14,19 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgeval.comparison import compare_run
-from edgeval.fault_options import FaultOptions
-from edgeval.importing import GraphOptions, import_graph
-from edgeval.injection import inject_run
-from edgeval.pipeline import export_run
-from edgeval.report.text import percent, write_line
-from edgeval.run_directory import RunDirectory
-from hls.hls4ml_flow import ProjectOptions
+import edgeval
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Brevitas warns at import about its own future
     import brevitas.nn as qnn
-    from brevitas.export import export_qonnx
     from brevitas.quant import (
         Int8WeightPerTensorFixedPoint,
         Int16Bias,
@@ -91,37 +83,25 @@ def train(seed: int) -> PulseClassifier:
 
 def main(folder: Path) -> int:
     """Train, export, compare, inject; 0 when every word agrees."""
-    folder.mkdir(parents=True, exist_ok=True)
     model = train(seed=0)
     inputs, labels = make_pulses(300, seed=1)
-    np.savez(folder / "test.npz", inputs=inputs, labels=labels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        export_qonnx(
-            model,
-            args=torch.zeros(1, TICKS),
-            export_path=str(folder / "model.onnx"),
-            dynamo=False,  # the TorchScript exporter: what edgeval was tried with
-            opset_version=13,
-        )
-
-    run = RunDirectory(folder / "run")
-    import_graph(folder / "model.onnx", run, GraphOptions(inputs=folder / "test.npz"))
-    exported = export_run(run, ProjectOptions())
+    exported = edgeval.export(model, folder / "run", inputs=inputs, labels=labels)
     for layer in exported.layers:
-        write_line(f"{layer.name:12} {layer.form:10} {layer.output_format}")
-    accuracy = exported.qonnx.network_metric
+        sys.stdout.write(f"{layer.name:12} {layer.form:10} {layer.output_format}\n")
+    accuracy = exported.record.qonnx.network_metric
     assert accuracy is not None, "labels were given"
-    write_line(f"integer network: accuracy {percent(accuracy.value)}")
+    sys.stdout.write(f"integer network: accuracy {accuracy.value:.1%}\n")
 
-    verdict = compare_run(run)
-    write_line(verdict.headline)
+    verdict = edgeval.compare(exported)
+    sys.stdout.write(f"{verdict.headline}\n")
 
-    campaign = inject_run(run, FaultOptions(bits="msb"))
-    write_line(f"{campaign.faults} faults in top bits on {campaign.samples} samples: {campaign.classes}")
+    campaign = edgeval.inject(exported, bits="msb")
+    sys.stdout.write(
+        f"{campaign.record.faults} faults in top bits on {campaign.record.samples} samples: {campaign.classes}\n"
+    )
     if campaign.worst:
-        write_line(f"worst: {campaign.worst[0].site}, {campaign.worst[0].decisions_changed} decisions change")
-    return 0 if verdict.verdict == "match" else 1
+        sys.stdout.write(f"worst: {campaign.worst[0].site}, {campaign.worst[0].decisions_changed} decisions change\n")
+    return max(verdict.exit_code, campaign.exit_code)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeval.comparison import compare_run
-from edgeval.fault_options import FaultOptions
-from edgeval.importing import GraphOptions, import_graph
-from edgeval.injection import inject_run
-from edgeval.pipeline import export_run
-from edgeval.report.text import write_line
-from edgeval.run_directory import RunDirectory
-from hls.hls4ml_flow import ProjectOptions
+import edgeval
 
 INPUTS, HIDDEN, OUTPUTS = 8, 6, 3
 INPUT_SCALE, WEIGHT_SCALE, HIDDEN_SCALE = 2.0**-4, 2.0**-3, 2.0**-2
@@ -91,25 +84,19 @@ def make_model(seed: int) -> onnx.ModelProto:
 def main(folder: Path) -> int:
     """Build, export, compare, inject; 0 when every word agrees."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(make_model(seed=0), folder / "third_party.onnx")
+    model = make_model(seed=0)
     inputs = np.random.default_rng(1).uniform(0.0, 2.0, (200, INPUTS)).astype(np.float32)
-    np.savez(folder / "third_party.npz", inputs=inputs)  # add labels=... where there are any
 
-    run = RunDirectory(folder / "run")
-    import_graph(folder / "third_party.onnx", run, GraphOptions(inputs=folder / "third_party.npz"))
-    exported = export_run(run, ProjectOptions())
+    exported = edgeval.export(model, folder / "run", inputs=inputs)  # and labels=..., where there are any
     for layer in exported.layers:
-        write_line(f"{layer.name:12} {layer.form:10} {layer.output_format}")
+        sys.stdout.write(f"{layer.name:12} {layer.form:10} {layer.output_format}\n")
 
-    verdict = compare_run(run)
-    write_line(verdict.headline)
+    verdict = edgeval.compare(exported)
+    sys.stdout.write(f"{verdict.headline}\n")
 
-    campaign = inject_run(run, FaultOptions(verify_on_csim=20))
-    write_line(f"{campaign.faults} faults on {campaign.samples} samples: {campaign.classes}")
-    check = campaign.cross_check
-    agreed = check is not None and not check.mismatches
-    write_line(f"repeated in the C-simulation: {'all agree' if agreed else 'DISAGREE'}")
-    return 0 if verdict.verdict == "match" and agreed else 1
+    campaign = edgeval.inject(exported, verify_on_csim=20)
+    sys.stdout.write(f"{campaign}\n")
+    return max(verdict.exit_code, campaign.exit_code)
 
 
 if __name__ == "__main__":

@@ -13,21 +13,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeval.comparison import compare_run
-from edgeval.importing import GraphOptions, import_graph
-from edgeval.native_export import native_request
-from edgeval.pipeline import export_run
-from edgeval.report.text import write_line
-from edgeval.run_directory import RunDirectory
-from hls.hls4ml_flow import ProjectOptions
+import edgeval
 
 INPUTS, OUTPUTS = 8, 4
 QONNX_DOMAIN = "qonnx.custom_op.general"
-CONFIGURATION = """\
-LayerName:
-  MatMul_0:
-    Precision: {accum: "fixed<9,1>"}  # 1 bit in front of the binary point: sums reach further
-"""
+CONFIGURATION = {  # 1 bit in front of the binary point: sums reach further
+    "LayerName": {"MatMul_0": {"Precision": {"accum": "fixed<9,1>"}}}
+}
 
 
 def make_model(seed: int) -> onnx.ModelProto:
@@ -67,26 +59,19 @@ def make_model(seed: int) -> onnx.ModelProto:
 
 def main(folder: Path) -> int:
     """Convert, compare, explain; 0 when the cause is the one that was built in and its remedy was verified."""
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(make_model(seed=0), folder / "model.onnx")
-    (folder / "hls4ml.yml").write_text(CONFIGURATION, encoding="utf-8")
     inputs = np.random.default_rng(1).integers(-32, 32, (100, INPUTS)) * 2.0**-4
-    np.savez(folder / "inputs.npz", inputs=inputs.astype(np.float32))
+    model = make_model(seed=0)
+    exported = edgeval.export(model, folder / "run", inputs=inputs, flow="native", config=CONFIGURATION)
 
-    run = RunDirectory(folder / "run")
-    import_graph(folder / "model.onnx", run, GraphOptions(inputs=folder / "inputs.npz"))
-    native = native_request(flow="native", config=folder / "hls4ml.yml")
-    export_run(run, ProjectOptions(), native=native)
-
-    record = compare_run(run)
-    write_line(record.headline)
-    diagnosis = record.diagnosis
+    result = edgeval.compare(exported)
+    sys.stdout.write(f"{result.headline}\n")
+    diagnosis = result.record.diagnosis
     if diagnosis is None:
         return 1
-    write_line(f"cause: {diagnosis.cause}: {diagnosis.explanation}")
-    write_line(f"evidence: {diagnosis.evidence}")
-    write_line(f"remedy, {'verified' if diagnosis.remedy_verified else 'not verified'}: {diagnosis.remedy}")
-    write_line(f"smallest failing input: {list(diagnosis.smallest_input)}")
+    sys.stdout.write(f"cause: {diagnosis.cause}: {diagnosis.explanation}\n")
+    sys.stdout.write(f"evidence: {diagnosis.evidence}\n")
+    sys.stdout.write(f"remedy, {'verified' if diagnosis.remedy_verified else 'not verified'}: {diagnosis.remedy}\n")
+    sys.stdout.write(f"smallest failing input: {list(diagnosis.smallest_input)}\n")
     return 0 if diagnosis.cause == "narrow-accumulator" and diagnosis.remedy_verified else 1
 
 

@@ -16,6 +16,15 @@ from pathlib import Path
 
 from hls.errors import UsageError
 
+VARIABLES = {
+    "EDGEVAL_CACHE": "folder for built C-simulations and extracted data",
+    "EDGEVAL_CXX": "C++ compiler to use instead of g++",
+    "EDGEVAL_WORKERS": "worker processes of the C-simulation",
+    "EDGEVAL_DATA": "real data for the tests",
+    "EDGEVAL_TORCH_INDEX": "package index of the set-up",
+}
+"""Every variable of ours, and what it is for; the set-up scripts read the last one."""
+
 
 def cache_directory() -> Path:
     """Folder that holds what can be made again: built C-simulations, extracted data files.

@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import KW_ONLY, dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
 
 import msgspec
 from cyclopts import Parameter
 
+from edgeval.installation import EXTRAS, TESTED, Check, cache_bytes, installation
 from edgeval.report.text import write_json, write_line, write_table
-from hls.environment import cache_directory, worker_count
-from hls.errors import EdgevalError
-from hls.toolchain import find_compiler
-
-State = Literal["ok", "untested", "missing"]
-"""``ok``: as tried. ``untested``: there, in a version that was not tried. ``missing``: not there."""
-
-TESTED: dict[str, tuple[str, str]] = {
-    "torch": ("2.13.0", "training"),
-    "brevitas": ("0.13.4", "quantization, QONNX export"),
-    "onnxoptimizer": ("0.4.2", "imported by the QONNX exporter"),
-    "qonnx": ("1.0.0", "float witness"),
-    "hls4ml": ("1.3.0", "HLS project"),
-    "onnx": ("1.23.2", "graphs"),
-    "onnxruntime": ("1.32.0", "float witness"),
-    "numpy": ("2.4.6", "words"),
-    "scikit-learn": ("1.9.1", "target digits"),
-    "rdkit": ("2026.9.1", "molecular targets (extra: molecules)"),
-}
-"""Versions that were tried together, end to end, and what each is for."""
-
-OPTIONAL = {"rdkit"}
-"""Packages that only some targets need."""
+from hls.environment import cache_directory, usable_cores, worker_count
+from hls.errors import UsageError
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing that was looked for."""
+class DoctorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.doctor/2"):
+    """What ``edgeval doctor --json`` prints.
 
-    name: str
-    state: State
-    found: str
-    tested: str
-    purpose: str
-    remedy: str
-    needed: bool
-
-
-class DoctorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="edgeval.doctor/1"):
-    """What ``edgeval doctor --json`` prints."""
+    Attributes:
+        checks: Everything that was looked for.
+        as_tested: Packages in exactly the version that was tried, of ``packages`` that are there.
+        cache: Folder of what can be made again, and its size.
+        workers: Worker processes that the C-simulation would run.
+        healthy: Whether nothing that is needed is missing or broken.
+    """
 
     checks: tuple[Check, ...]
+    as_tested: int
+    packages: int
     cache: str
+    cache_bytes: int
     workers: int
     healthy: bool
 
@@ -70,12 +45,16 @@ class DoctorConfig:
 
 def doctor(config: DoctorConfig = DoctorConfig()) -> int:
     """Show tools and versions, tested combinations, what is missing and how to get it."""
-    checks = (_python(), _compiler(), *(_package(name) for name in TESTED), _cache())
+    checks = installation()
+    packages = [check for check in checks if check.name in TESTED and check.state != "missing"]
     record = DoctorRecord(
         checks=checks,
+        as_tested=sum(check.state == "ok" for check in packages),
+        packages=len(packages),
         cache=str(cache_directory()),
-        workers=worker_count(),
-        healthy=not any(check.needed and check.state == "missing" for check in checks),
+        cache_bytes=cache_bytes(),
+        workers=_workers(),
+        healthy=not any(check.needed and check.state in {"missing", "broken"} for check in checks),
     )
     if config.json:
         write_json(record)
@@ -84,83 +63,33 @@ def doctor(config: DoctorConfig = DoctorConfig()) -> int:
     return 0 if record.healthy else 3
 
 
-def _python() -> Check:
-    found = ".".join(map(str, sys.version_info[:3]))
-    tried = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return Check(
-        name="python",
-        state="ok" if tried else "untested",
-        found=found,
-        tested="3.11 to 3.13",
-        purpose="everything",
-        remedy="" if tried else "use Python 3.11, 3.12 or 3.13",
-        needed=True,
-    )
-
-
-def _compiler() -> Check:
+def _workers() -> int:
     try:
-        found, state, remedy = find_compiler().version, "ok", ""
-    except EdgevalError as error:
-        found, state, remedy = error.found, "missing", error.remedy
-    return Check(
-        name="g++",
-        state="ok" if state == "ok" else "missing",
-        found=found,
-        tested="12.2.0",
-        purpose="C-simulation",
-        remedy=remedy,
-        needed=True,
-    )
-
-
-def _package(name: str) -> Check:
-    tested, purpose = TESTED[name]
-    try:
-        found = version(name)
-    except PackageNotFoundError:
-        extra = "[molecules]" if name in OPTIONAL else ""
-        return Check(
-            name=name,
-            state="missing",
-            found="not installed",
-            tested=tested,
-            purpose=purpose,
-            remedy=f"pip install 'edgeval-toolkit{extra}', or {name}=={tested}",
-            needed=name not in OPTIONAL,
-        )
-    same = found.split("+")[0] == tested
-    return Check(
-        name=name,
-        state="ok" if same else "untested",
-        found=found,
-        tested=tested,
-        purpose=purpose,
-        remedy="" if same else f"if something fails, try {name}=={tested}",
-        needed=name not in OPTIONAL,
-    )
-
-
-def _cache() -> Check:
-    folder = cache_directory()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    writable = os.access(existing, os.W_OK)
-    return Check(
-        name="cache",
-        state="ok" if writable else "missing",
-        found=str(folder) if writable else f"{existing} cannot be written",
-        tested="a writable folder",
-        purpose="built C-simulations",
-        remedy="" if writable else "set EDGEVAL_CACHE to a folder you can write",
-        needed=True,
-    )
+        return worker_count()
+    except UsageError:  # the row of the variable says so
+        return usable_cores()
 
 
 def _write(record: DoctorRecord) -> None:
-    missing = [check.name for check in record.checks if check.state == "missing" and check.needed]
-    write_line("all that is needed is here" if record.healthy else f"missing: {', '.join(missing)}")
+    write_line(_verdict(record))
     write_table(
         ["what", "state", "found", "tried with", "for", "remedy"],
         [[check.name, check.state, check.found, check.tested, check.purpose, check.remedy] for check in record.checks],
     )
-    write_line(f"cache {record.cache}; {record.workers} worker processes")
+    write_line(
+        f"{record.as_tested} of {record.packages} packages in the versions that were tried together"
+        + ("" if record.as_tested == record.packages else "; the others may do as well")
+    )
+    write_line(f"cache {record.cache}, {record.cache_bytes / 1e6:,.0f} MB; {record.workers} worker processes")
+
+
+def _verdict(record: DoctorRecord) -> str:
+    if record.healthy:
+        left_out = [EXTRAS[check.name] for check in record.checks if check.name in EXTRAS and check.state == "missing"]
+        return "all that is needed is here" + (f"; without the extras {', '.join(left_out)}" if left_out else "")
+    parts = []
+    for state in ("missing", "broken"):
+        names = [check.name for check in record.checks if check.needed and check.state == state]
+        if names:
+            parts.append(f"{state}: {', '.join(names)}")
+    return "; ".join(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,9 +9,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from edgeval.records import ExportRecord, OwnModel
-from edgeval.report.text import metric_text, percent, words_text, write_json, write_line, write_table
+from edgeval.report.headlines import export_headline
+from edgeval.report.text import metric_text, percent, write_json, write_line, write_table
 from edgeval.run_directory import RunDirectory
-from hls.errors import UsageError
 from hls.hls4ml_flow.options import Backend, IoType, ProjectOptions, Strategy, load_overrides
 
 
@@ -105,58 +104,28 @@ def export(config: ExportConfig) -> int:
 
 def _run_of(config: ExportConfig) -> RunDirectory:
     """The run that is meant, made first where a file or a module is given."""
-    is_factory = ":" in str(config.run) and not config.run.exists()
-    if not is_factory:
-        given = {
-            "--checkpoint": config.checkpoint,
-            "--factory-args": config.factory_args,
-            "--exporter": config.exporter,
-        }
-        _refuse(given, config.run, "package.module:factory", "leave it out for a file or a run directory")
-    if not is_factory and not config.run.is_file():
-        given = {"--output": config.output, "--inputs": config.inputs, "--task": config.task, "--metric": config.metric}
-        remedy = "leave it out for a run directory, or check the path of the file"
-        _refuse(given, config.run, "a QONNX file that exists, or package.module:factory", remedy)
-        return RunDirectory(config.run)
-    if config.output is None:
-        raise UsageError(
-            found=f"a {'module' if is_factory else 'QONNX file'} without --output",
-            allowed="--output RUN for a file or module, nothing for a run directory",
-            where="edgeval export",
-            remedy="add -o RUN",
-        )
-    from edgeval.importing import GraphOptions, import_graph
+    from edgeval.importing import GraphOptions
+    from edgeval.model_run import ModelRequest, run_of_model
 
-    run = RunDirectory(config.output)
-    options = GraphOptions(
-        inputs=config.inputs, task=config.task, metric=config.metric, input_format=config.input_format, seed=config.seed
-    )
-    if is_factory:
-        from edgeval.own_model import ModuleSource, import_module, parse_arguments
-
-        source = ModuleSource(
-            factory=str(config.run),
-            arguments=parse_arguments(config.factory_args),
+    run = run_of_model(
+        ModelRequest(
+            model=config.run,
+            output=config.output,
+            graph=GraphOptions(
+                inputs=config.inputs,
+                task=config.task,
+                metric=config.metric,
+                input_format=config.input_format,
+                seed=config.seed,
+            ),
             checkpoint=config.checkpoint,
+            factory_args=config.factory_args,
             exporter=config.exporter,
         )
-        origin = import_module(source, run, options).own_model
-        if origin is not None and not config.json:
-            _write_origin(origin)
-    else:
-        import_graph(config.run, run, options)
+    )
+    if run.path != config.run and not config.json and (origin := run.run_record().own_model) is not None:
+        _write_origin(origin)
     return run
-
-
-def _refuse(given: Mapping[str, object], run: Path, owner: str, remedy: str) -> None:
-    for option, value in given.items():
-        if value is not None:
-            raise UsageError(
-                found=f"{option} {value} with {run}",
-                allowed=f"{option} only with {owner}",
-                where="edgeval export",
-                remedy=remedy,
-            )
 
 
 def _write_origin(origin: OwnModel) -> None:
@@ -176,12 +145,7 @@ def _write_origin(origin: OwnModel) -> None:
 
 
 def _write(record: ExportRecord, run: RunDirectory) -> None:
-    witness = record.qonnx
-    judged = "agrees with the integer network" if witness.words else "is no witness here"
-    write_line(
-        f"QONNX in float32 {judged}: {words_text(witness)}; "
-        f"largest difference {witness.max_error_lsb:.3g} LSB of the output"
-    )
+    write_line(export_headline(record))
     write_table(
         ["layer", "form", "shape", "output", "weights", "bias", "accumulator", "arithmetic", "words", "zero"],
         [
@@ -202,8 +166,8 @@ def _write(record: ExportRecord, run: RunDirectory) -> None:
     )
     for note in record.notes:
         write_line(f"note: {note}")
-    if witness.network_metric is not None:
-        write_line(f"integer network: {metric_text(witness.network_metric)}")
+    if record.qonnx.network_metric is not None:
+        write_line(f"integer network: {metric_text(record.qonnx.network_metric)}")
     if record.refused is None:
         folder = run.project if record.flow == "exact" else run.native
         kind = {"exact": "", "native": "native ", "project": "existing "}[record.flow]

@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from edgeval.fault_options import FaultOptions
 from edgeval.plan_record import FaultPlan
-from edgeval.records import CrossCheckRow, InjectRecord
+from edgeval.records import InjectRecord
+from edgeval.report.headlines import cross_check_texts, inject_headline, mean_change_text, plan_headline
 from edgeval.report.text import (
     metric_change_text,
     metric_text,
@@ -66,17 +67,12 @@ def inject_faults(config: InjectConfig) -> int:
         _write_plan(result, config.run)
     else:
         _write(result)
-    return 0 if isinstance(result, FaultPlan) or not _mismatches(result) else 1
-
-
-def _mismatches(record: InjectRecord) -> bool:
-    other = record.cross_check
-    return bool(record.brute_force.mismatches or (other is not None and other.mismatches))
+    return 0 if isinstance(result, FaultPlan) or result.agreed else 1
 
 
 def _write_plan(plan: FaultPlan, run: Path) -> None:
     workers = "this process" if plan.workers == 1 else f"{plan.workers} workers"
-    write_line(f"{plan.faults:,} faults ({plan.fault}) on {plan.samples:,} samples, {plan.detail} detail")
+    write_line(plan_headline(plan))
     write_line(
         f"predicted: {seconds_text(plan.seconds)} for all, on {workers} with {plan.kernel_threads} kernel threads "
         f"(an estimate, from {plan.probed:,} faults timed just now on this machine)"
@@ -90,41 +86,19 @@ def _write_plan(plan: FaultPlan, run: Path) -> None:
 
 
 def _write(record: InjectRecord) -> None:
-    share = "every site" if record.exhaustive else f"a sample of {record.sites:,} sites"
-    skipped = record.fingerprint.configuration["skip-pruned"]
-    pruned = f"{record.pruned:,} bits of zero words {'left out' if skipped else 'among them'}"
-    # Shares of a stratified sample say how it was drawn, not how many faults are critical: the estimates do.
-    plain = record.estimate is None or record.estimate.design == "simple"
-    classes = [
-        f"{number:,} {name}" + (f" ({percent(number / record.faults)})" if plain else "")
-        for name, number in record.classes.items()
-    ]
-    write_line(
-        f"{record.faults:,} faults ({record.fault}, {share}; {pruned}) on {record.samples:,} samples: "
-        + ", ".join(classes)
-    )
+    write_line(inject_headline(record))
     relative = "against labels" if record.label_relative else "against the fault-free answers"
     write_line(f"fault-free {metric_text(record.metric)}, {relative}; {_decision(record)}")
-    mean = record.decisions_changed
-    write_line(
-        f"a fault changes {percent(mean.value, 3)} of the decisions on average; with other samples "
-        f"{percent(mean.low, 3)} to {percent(mean.high, 3)}"
-    )
+    write_line(mean_change_text(record))
     if record.estimate is not None:
         write_estimate(record.estimate, record.metric)
-    _write_check(record.brute_force, "by brute force")
-    if record.cross_check is not None:
-        _write_check(record.cross_check, f"in the {record.cross_check.executor}")
+    for line in cross_check_texts(record):
+        write_line(line)
     _write_damage(record)
     if record.worst:
         worst = record.worst[0]
         words = "" if worst.golden_word is None else f"word {worst.golden_word} → {worst.faulty_word}, "
         write_line(f"worst fault {worst.site}: {words}{metric_change_text(worst.metric_change, record.metric.unit)}")
-
-
-def _write_check(check: CrossCheckRow, how: str) -> None:
-    agreed = "all agree" if not check.mismatches else f"DISAGREE at {', '.join(check.mismatches[:5])}"
-    write_line(f"{check.faults:,} faults repeated {how}: {check.words:,} output words, {agreed}")
 
 
 def _write_damage(record: InjectRecord) -> None:

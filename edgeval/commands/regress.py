@@ -9,8 +9,9 @@ from pathlib import Path
 from cyclopts import App, Parameter
 
 from edgeval.regression_record import Gate, RegressRecord, Tolerances
+from edgeval.report.headlines import lock_headline
 from edgeval.report.text import percent, write_json, write_line
-from hls.errors import InputError
+from hls.errors import InputError, UsageError
 
 DEFAULT_BASELINE = Path("edgeval-baseline.json")
 
@@ -122,12 +123,10 @@ def lock(config: LockConfig) -> int:
         critical_threshold=config.critical_threshold,
         workers=config.workers,
     )
-    size = config.baseline.stat().st_size
     named = {path.resolve() for path in config.runs}
     folder = config.baseline.resolve().parent
     locked = [run for run in baseline.runs if (folder / run.path).resolve() in named]
-    count = f"{len(locked)} {'run' if len(locked) == 1 else 'runs'}"
-    write_line(f"LOCKED {count} of {len(baseline.runs)} in {config.baseline}, {size:,} bytes")
+    write_line(lock_headline(config.baseline, len(locked), len(baseline.runs)))
     for run in locked:
         words = sum(layer.words for layer in run.words.layers)
         faults = run.faults

@@ -174,7 +174,7 @@ def test_another_suite_sees_no_difference_and_loads_nothing(suite: pytest.Pytest
     assert "edgeval" not in "\n".join(result.outlines[-3:])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.gxx
 def test_workers_share_the_gates_and_find_each_once(suite: pytest.Pytester, baseline: Path) -> None:
     copied(baseline, suite.path)
