@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeval.evaluation import run_metric
-from edgeval.evidence import ComparedWords, Evidence, gather, merged
+from edgeval.error_histogram import ErrorHistogram, error_histogram, histograms
+from edgeval.evaluation import network_outputs, run_metric
+from edgeval.evidence import ComparedWords, Evidence, csim_histograms, gather, merged
 from edgeval.fingerprint import digest_arrays, digest_file, make_fingerprint
-from edgeval.pipeline import export_record, lowered_run, witness_report, witness_statistics
+from edgeval.pipeline import WITNESS, export_record, lowered_run, witness_report, witness_statistics
 from edgeval.progress import progress, say
 from edgeval.records import CompareRecord, ErrorStatistics, Fingerprint, RunRecord, save_record
 from edgeval.run_directory import RunDirectory, Samples, load_samples
@@ -49,6 +50,7 @@ class ProjectComparison:
         audit: Findings of the audit, or stored words that the loaded library holds otherwise.
         build: ``None`` where nothing was compiled.
         output: Output words of the C-simulation, ``None`` where nothing ran.
+        histograms: How far its words are from the exact engine's, layer by layer.
     """
 
     verdict: Verdict
@@ -56,6 +58,7 @@ class ProjectComparison:
     audit: tuple[str, ...]
     build: Build | None
     output: Words | None
+    histograms: tuple[ErrorHistogram, ...] = ()
 
 
 def compare_project(
@@ -91,6 +94,7 @@ def compare_project(
         ),
         build=build,
         output=evidence.output,
+        histograms=csim_histograms(evidence),
     )
 
 
@@ -134,6 +138,10 @@ def compare_run(
         write_project(graph, project, other)
     found = compare_project(graph, project, words, site=site, workers=workers)
     verdict, build = found.verdict, found.build
+    references: tuple[ErrorStatistics, ...] = ()
+    float_histograms: tuple[ErrorHistogram, ...] = ()
+    if found.output is not None:
+        references, float_histograms = _references(run, record, graph, chosen, found.output)
     result = CompareRecord(
         fingerprint=_fingerprint(graph, project, chosen, poke),
         verdict=verdict.kind,
@@ -146,11 +154,12 @@ def compare_run(
         audit=found.audit,
         poke=None if site is None else str(site),
         inputs=chosen.origin,
-        references=() if found.output is None else _references(run, record, graph, chosen, found.output),
+        references=references,
         backend=found.manifest.backend,
         io_type=found.manifest.io_type,
         compiler=build.compiler if build else "nothing was compiled",
         compiled=bool(build and build.compiled),
+        histograms=(*found.histograms, *float_histograms),
     )
     save_record(result, run.record_file(name if poke is None else f"{name}-poked"))
     return result
@@ -220,24 +229,31 @@ def _foreign_words(graph: IntegerGraph, csim: CSimulation) -> Iterator[str]:
 
 def _references(
     run: RunDirectory, record: RunRecord, graph: IntegerGraph, samples: Samples, output: Words
-) -> tuple[ErrorStatistics, ...]:
+) -> tuple[tuple[ErrorStatistics, ...], tuple[ErrorHistogram, ...]]:
     """Float references against the C-simulation's outputs: the QONNX file, and the float model where there is one."""
     report = witness_report(lowered_run(run, record), samples)
     references = [witness_statistics(graph, report, record, samples)]
+    unit = float(np.min(np.abs(graph.output_scale)))
+    spread = [*histograms(WITNESS, report.errors)]
+    if graph.output not in report.errors:
+        beside = report.outputs - network_outputs(graph, samples.inputs)
+        spread.append(error_histogram(WITNESS, graph.output, beside / unit))
     if samples.float_outputs is not None:
         values = graph.output_values(output)
+        computed = values.reshape(len(values), -1)
+        spread.append(error_histogram("float model", graph.output, (samples.float_outputs - computed) / unit))
         references.append(
             error_statistics(
                 "float model",
                 samples.float_outputs,
-                values.reshape(len(values), -1),
-                unit=float(np.min(np.abs(graph.output_scale))),
+                computed,
+                unit=unit,
                 decision=Decision(kind="argmax" if record.task == "classification" else "tolerance"),
                 metric=run_metric(record),
                 labels=samples.labels,
             )
         )
-    return tuple(references)
+    return tuple(references), tuple(spread)
 
 
 def _fingerprint(graph: IntegerGraph, project: Path, samples: Samples, poke: str | None) -> Fingerprint:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgeval.error_histogram import ErrorHistogram, Tally, histograms, tally
 from edgeval.records import LayerVerdict
 from edgeval.word_comparison import Difference, first_difference, saturations
 from hls.formats import Words
@@ -38,12 +39,14 @@ class LayerEvidence:
     Attributes:
         distinct: Every word the exact engine gave, sorted.
         saturations: Clipping events.
+        errors: C-simulation minus exact engine.
     """
 
     words: int
     differing: int
     distinct: Words
     saturations: int
+    errors: Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,11 @@ class Evidence:
         )
 
 
+def csim_histograms(evidence: Evidence) -> tuple[ErrorHistogram, ...]:
+    """How far the C-simulation's words are from the exact engine's, layer by layer."""
+    return histograms("C-simulation", {value: layer.errors for value, layer in evidence.layers.items()})
+
+
 def gather(graph: IntegerGraph, inputs: Words, compared: ComparedWords) -> Evidence:
     """Look at one block of samples.
 
@@ -94,12 +102,13 @@ def gather(graph: IntegerGraph, inputs: Words, compared: ComparedWords) -> Evide
     layers = {}
     for value in compared.order:
         node = graph.producer_of(value)
-        engine = compared.engine[value]
+        engine, csim = compared.engine[value], compared.csim[value]
         layers[value] = LayerEvidence(
             words=int(engine.size),
-            differing=int((compared.csim[value] != engine).sum()),
+            differing=int((csim != engine).sum()),
             distinct=np.unique(engine),
             saturations=saturations(graph, node, words[inputs_of(node)[0]]),
+            errors=tally(csim - engine),
         )
     predicted = compared.predicted
     return Evidence(
@@ -120,6 +129,7 @@ def merged(before: Evidence, block: Evidence) -> Evidence:
             differing=layer.differing + block.layers[value].differing,
             distinct=np.union1d(layer.distinct, block.layers[value].distinct),
             saturations=layer.saturations + block.layers[value].saturations,
+            errors=layer.errors.plus(block.layers[value].errors),
         )
         for value, layer in before.layers.items()
     }

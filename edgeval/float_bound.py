@@ -11,12 +11,14 @@ Numerical Algorithms (2002), section 3.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import msgspec
 import numpy as np
 from jaxtyping import Float, Float64
 
+from edgeval.error_histogram import Tally, tally
 from edgeval.witness import block_samples, execute_tensors
 from hls.engine import arithmetic_of, evaluate
 from hls.errors import ToolError
@@ -49,6 +51,8 @@ class WitnessReport:
         unexplained: Differing beyond it, or output values beyond their bound.
         first: The first unexplained one, in words for people; ``None`` for none.
         skipped: Why a layer (or all) was not compared: its float32 error spans whole words; ``None`` where all were.
+        errors: By quantized value, the execution's words minus the network's own, which have no share in its errors:
+            what float32 makes of everything up to there, explained or not.
     """
 
     outputs: Float64[np.ndarray, "samples outputs"]
@@ -57,6 +61,7 @@ class WitnessReport:
     unexplained: int
     first: str | None = None
     skipped: str | None = None
+    errors: Mapping[str, Tally] = field(default_factory=dict)
 
 
 def explain(lowered: Lowered, inputs: np.ndarray) -> WitnessReport:
@@ -78,6 +83,7 @@ def explain(lowered: Lowered, inputs: np.ndarray) -> WitnessReport:
         unexplained=sum(part.unexplained for part in parts),
         first=next((part.first for part in parts if part.first), None),
         skipped=next((part.skipped for part in parts if part.skipped), None),
+        errors={value: reduce(Tally.plus, [part.errors[value] for part in parts]) for value in parts[0].errors},
     )
 
 
@@ -91,6 +97,8 @@ class _Block:
         self.start = start
         self.traces = {trace.node: trace for trace in lowered.traces}
         self.words: dict[str, Words] = {}
+        self.own: dict[str, Words] = {}  # what the network makes of the inputs; the same arrays until words differ
+        self.errors: dict[str, Tally] = {}
         self.compared = self.explained = self.unexplained = 0
         self.first: str | None = None
         self.skipped: str | None = None
@@ -108,6 +116,7 @@ class _Block:
             unexplained=self.unexplained,
             first=self.first,
             skipped=self.skipped,
+            errors=self.errors,
         )
 
     def _node(self, node: Node, tensors: Mapping[str, np.ndarray]) -> None:
@@ -115,12 +124,14 @@ class _Block:
             expected = self.graph.quantize_inputs(self.inputs)
         else:
             expected = evaluate(self.graph, node, tuple(self.words[name] for name in inputs_of(node)))
+        self.own[node.output] = own = self._own(node, expected)
         trace = self.traces.get(node.name)
         if trace is None:
             self.words[node.output] = expected
             return
         observed = self._observed(trace, tensors[trace.tensor])
-        self.words[node.output] = observed
+        self.words[node.output] = own if np.array_equal(observed, own) else observed
+        self.errors[node.output] = tally(observed - own)
         value, error = self._in_front(node, trace)
         if self._is_blind(node, trace.quantizer, value, error):
             return
@@ -136,6 +147,12 @@ class _Block:
                 place = [index[0] + self.start, *index[1:]]
                 words = f"float32 gives word {observed[index]}, the network {expected[index]}"
                 self._unexplained(int((~reached).sum()), f"{node.output}{place}: {words}")
+
+    def _own(self, node: Node, expected: Words) -> Words:
+        """The network's own words, where the float execution's had no share in what came in."""
+        if isinstance(node, Quantize) or all(self.words[name] is self.own[name] for name in inputs_of(node)):
+            return expected
+        return evaluate(self.graph, node, tuple(self.own[name] for name in inputs_of(node)))
 
     def _observed(self, trace: QuantizerTrace, tensor: np.ndarray) -> Words:
         """The witness's words of a quantized tensor, laid out as the network's value."""

@@ -12,6 +12,7 @@ from edgeval.diagnosis import diagnose, diagnose_weights
 from edgeval.diagnosis.remedies import Trial
 from edgeval.diagnosis.weights import foreign_weights
 from edgeval.diagnosis_record import Diagnosis
+from edgeval.error_histogram import error_histogram
 from edgeval.evaluation import run_metric
 from edgeval.fingerprint import digest_arrays, digest_file, make_fingerprint
 from edgeval.native import LayerValues, NativeCase, NativeValues, compare_values, open_case, require_same_meaning
@@ -20,6 +21,7 @@ from edgeval.pipeline import input_words_of
 from edgeval.progress import say
 from edgeval.records import (
     CompareRecord,
+    ErrorHistogram,
     ErrorStatistics,
     FirstDifference,
     LayerVerdict,
@@ -145,6 +147,7 @@ def _saved(  # noqa: PLR0913  # everything a record holds
         compiled=bool(build and build.compiled),
         flow=flow,
         diagnosis=diagnosis,
+        histograms=() if values is None else tuple(map(_histogram, values.layers)),
     )
     save_record(result, run.record_file("csim-compare"))
     return result
@@ -162,6 +165,11 @@ def _layer_verdict(case: NativeCase, values: NativeValues, layer: LayerValues) -
         value=layer.name, words=int(layer.expected.size), differing=int(layer.differs.sum()),
         distinct=int(np.unique(values.words[value]).size), saturations=clipped,
     )  # fmt: skip
+
+
+def _histogram(layer: LayerValues) -> ErrorHistogram:
+    """How far the native project's values are from the network's, in units of the network's words."""
+    return error_histogram("native project", layer.name, (layer.found - layer.expected) / layer.unit)
 
 
 def _headline(

@@ -199,6 +199,10 @@ def _qonnx_model(run: RunDirectory, record: RunRecord, samples: Samples) -> tupl
     return model, model_outputs(torch_model, samples.inputs)
 
 
+WITNESS = "QONNX in float32"
+"""Name of that reference in records."""
+
+
 def witness_report(lowered: Lowered, samples: Samples) -> WitnessReport:
     """The QONNX file executed in float32, and what float rounding explains of its differences."""
     wrapping = wrapping_layers(lowered.graph)
@@ -218,7 +222,7 @@ def witness_statistics(
 ) -> ErrorStatistics:
     """The float32 execution against the exact engine, for the records."""
     statistics = error_statistics(
-        "QONNX in float32",
+        WITNESS,
         report.outputs,
         network_outputs(graph, samples.inputs),
         unit=float(np.min(np.abs(graph.output_scale))),

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from edgeval.diagnosis_record import Diagnosis
+from edgeval.error_histogram import ErrorHistogram
 from edgeval.run_record import (
     Complexity,
     Fingerprint,
@@ -28,10 +29,10 @@ from hls.errors import EdgevalError, RunDirectoryError
 from hls.files import atomic_write
 
 __all__ = [
-    "CompareRecord", "Complexity", "CrossCheckRow", "Diagnosis", "EmulatorRecord", "ErrorStatistics", "ExportRecord",
-    "FaultRow", "Fingerprint", "FirstDifference", "InjectRecord", "LayerRow", "LayerVerdict", "MatrixRecord",
-    "MatrixRow", "MetricValue", "OwnModel", "Recipe", "Record", "RunRecord", "Standardisation", "load_record",
-    "save_record", "to_json",
+    "CompareRecord", "Complexity", "CrossCheckRow", "Diagnosis", "EmulatorRecord", "ErrorHistogram", "ErrorStatistics",
+    "ExportRecord", "FaultRow", "Fingerprint", "FirstDifference", "InjectRecord", "LayerRow", "LayerVerdict",
+    "MatrixRecord", "MatrixRow", "MetricValue", "OwnModel", "Recipe", "Record", "RunRecord", "Standardisation",
+    "load_record", "save_record", "to_json",
 ]  # fmt: skip
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
@@ -153,7 +154,7 @@ class FirstDifference(RecordPart, frozen=True):
     cause: str
 
 
-class CompareRecord(RecordPart, frozen=True, tag="edgeval.csim-compare/2"):
+class CompareRecord(RecordPart, frozen=True, tag="edgeval.csim-compare/3"):
     """``records/csim-compare.json``: exact engine against C-simulation, and both against float.
 
     Attributes:
@@ -165,6 +166,8 @@ class CompareRecord(RecordPart, frozen=True, tag="edgeval.csim-compare/2"):
         inputs: Where the samples came from.
         flow: Whose project was compared: ours, hls4ml's of the user's own graph, or an existing folder.
         diagnosis: Why a native project differs, ``None`` where it does not or is ours.
+        histograms: How errors are spread, in LSB: of the C-simulation and of each float reference, layer by layer where
+            the reference has layers.
     """
 
     fingerprint: Fingerprint
@@ -185,6 +188,7 @@ class CompareRecord(RecordPart, frozen=True, tag="edgeval.csim-compare/2"):
     compiled: bool
     flow: Literal["exact", "native", "project"] = "exact"
     diagnosis: Diagnosis | None = None
+    histograms: tuple[ErrorHistogram, ...] = ()
 
 
 class MatrixRow(RecordPart, frozen=True):

@@ -79,7 +79,7 @@ def error_rate_figure(record: ErrorRateRecord) -> Figure:
     layout = {
         "xaxis": {"title": {"text": "bit error rate"}, "type": "log", "exponentformat": "power", "dtick": 1},
         "yaxis": {"title": {"text": _named(metric)}, "tickformat": ".0%" if metric.unit == FRACTION else NUMBER},
-        "legend": {"orientation": "h", "y": 1.12},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     }
     return Figure(
         title=f"{sentence(metric.name)} against bit error rate",

@@ -14,6 +14,7 @@ from edgeval.report.figures import CLASSES, DECISION_CLASSES, Draw, class_bars, 
 from edgeval.report.markup import Child, Markup, code, definitions, element, join, table
 from edgeval.report.numbers import better, change, count, counted, percent, quantity, sentence, significant
 from edgeval.report.sections import section
+from edgeval.report.verdicts import checked
 from edgeval.report.view import CampaignView
 
 EXECUTORS = {"exact": "the exact engine", "csim": "the C-simulation", "C-simulation": "the C-simulation"}
@@ -37,6 +38,9 @@ def campaign(view: CampaignView, anchor: str, title: str, draw: Draw) -> Markup:
         _class_strip(record),
         _brute_force(record.brute_force),
         _cross_check(record.cross_check),
+        element("p", element("a", f"Browse all {counted(record.faults, 'fault')}", href=view.browse))
+        if view.browse
+        else "",
         estimates(record.estimate, record.metric) if record.estimate else "",
         definitions(_facts(record), "facts"),
         _by_place(record, draw) if record.damage else element("p", _class_legend(record)),
@@ -121,10 +125,8 @@ def _check(row: CrossCheckRow, how: str) -> Markup:
         f"{counted(row.faults, 'fault')} repeated {how}: "
         f"{counted(len(row.mismatches), 'mismatch', 'mismatches')} over {counted(row.words, 'word')}."
     )
-    sign = "✕" if row.mismatches else "✓"
     sites = [" ", code(", ".join(row.mismatches))] if row.mismatches else []
-    kind = "check bad" if row.mismatches else "check good"
-    return element("p", element("span", sign, aria_hidden="true"), " ", text, sites, class_=kind)
+    return checked(text, sites, good=not row.mismatches)
 
 
 def _facts(record: InjectRecord) -> list[tuple[Child, Child]]:
@@ -187,6 +189,9 @@ def _damage_details(record: InjectRecord) -> Markup:
 
 def _per_fault(view: CampaignView, draw: Draw) -> Markup:
     record = view.record
+    if view.outcomes is None and view.browse is not None:
+        text = f"Figures of single faults are left out: a table of {count(record.faults)} rows is not read as a whole."
+        return element("p", text, class_="missing")
     if view.outcomes is None:
         text = join("The per-fault tables in ", code(record.outcomes), " are not there. Make them again with ")
         return element("p", text, code("edgeval inject-faults RUN"), ".", class_="missing")

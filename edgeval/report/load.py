@@ -11,49 +11,73 @@ import pyarrow.parquet as pq
 from edgeval.error_rate_record import ErrorRateRecord
 from edgeval.hardening_record import HardenRecord
 from edgeval.mission_record import MissionRecord
-from edgeval.outcome_tables import campaign_records, damaged, inside, outcome_table
+from edgeval.outcome_tables import damaged, inside, outcome_table
+from edgeval.plan_record import FaultPlan
 from edgeval.ranking_record import RankRecord
-from edgeval.records import CompareRecord, ExportRecord, Kind, load_record
+from edgeval.records import CompareRecord, EmulatorRecord, ExportRecord, InjectRecord, MatrixRecord
+from edgeval.regression_record import RegressRecord
+from edgeval.report.record_files import RecordFiles, read_records
 from edgeval.report.view import CampaignView, RankingView, RunView
 from edgeval.run_directory import RunDirectory
+from edgeval.self_test_record import SelfTestRecord
 from edgeval.worst_flips_record import WorstFlipsRecord
 
 COLUMNS = ("tensor", "index", "bit", "metric_change", "decisions_changed")
 """Of the outcome tables, what the figures need."""
 
 
-def load_run_view(path: Path) -> RunView:
-    """Everything the report shows about a run; records that were never made are left out.
+def load_run_view(path: Path, *, drawn_faults: int | None = None) -> RunView:
+    """Everything the report shows about a run; records that cannot be read are in ``unread``.
 
     Args:
         path: A run directory.
+        drawn_faults: Tables of more faults are not read, and their figures left out; ``None`` for no limit.
 
     Raises:
-        RunDirectoryError: not a run directory, or a file in it is damaged.
+        RunDirectoryError: not a run directory, or a table that a record names is damaged.
     """
     directory = RunDirectory(path)
     run = directory.run_record()
-    records = campaign_records(directory)
-    shapes = _shapes(directory) if records else {}
+    records = read_records(path / "records")
     return RunView(
         name=path.resolve().name,
         run=run,
-        export=_optional(ExportRecord, directory.record_file("export")),
-        compare=_optional(CompareRecord, directory.record_file("csim-compare")),
-        campaigns=tuple(
-            CampaignView(record=record, outcomes=outcome_table(directory, file, record, COLUMNS), shapes=shapes)
-            for file, record in records
-        ),
-        ranking=_ranking(path, directory.record_file("rank-bits")),
-        error_rates=_optional(ErrorRateRecord, directory.record_file("error-rate")),
-        worst_flips=_optional(WorstFlipsRecord, directory.record_file("worst-flips")),
-        hardening=_optional(HardenRecord, directory.record_file("harden")),
-        mission=_optional(MissionRecord, directory.record_file("mission")),
+        export=records.one(ExportRecord, "export"),
+        compare=records.one(CompareRecord, "csim-compare"),
+        comparisons=_other_comparisons(records),
+        matrix=records.one(MatrixRecord, "csim-compare-matrix"),
+        emulator=records.one(EmulatorRecord, "emulator"),
+        self_tests=tuple(record for _, record in records.all(SelfTestRecord)),
+        campaigns=_campaigns(directory, records, drawn_faults),
+        plan=records.one(FaultPlan, "fault-plan"),
+        ranking=_ranking(directory, records),
+        error_rates=records.one(ErrorRateRecord, "error-rate"),
+        worst_flips=records.one(WorstFlipsRecord, "worst-flips"),
+        hardening=records.one(HardenRecord, "harden"),
+        mission=records.one(MissionRecord, "mission"),
+        regression=records.one(RegressRecord, "regress-check"),
+        unread=records.unread,
     )
 
 
-def _optional(kind: type[Kind], path: Path) -> Kind | None:
-    return load_record(kind, path) if path.exists() else None
+def _other_comparisons(records: RecordFiles) -> tuple[tuple[str, CompareRecord], ...]:
+    found = records.all(CompareRecord)
+    return tuple((path.stem.removeprefix("csim-compare-"), one) for path, one in found if path.stem != "csim-compare")
+
+
+def _campaigns(directory: RunDirectory, records: RecordFiles, drawn: int | None) -> tuple[CampaignView, ...]:
+    found = records.all(InjectRecord)
+    shapes = _shapes(directory) if found else {}
+    return tuple(
+        CampaignView(
+            record=record,
+            outcomes=outcome_table(directory, file, record, COLUMNS)
+            if drawn is None or record.faults <= drawn
+            else None,
+            shapes=shapes,
+        )
+        for file, record in found
+    )
 
 
 def _shapes(directory: RunDirectory) -> Mapping[str, tuple[int, ...]]:
@@ -62,11 +86,11 @@ def _shapes(directory: RunDirectory) -> Mapping[str, tuple[int, ...]]:
     return {name: tensor.words.shape for name, tensor in directory.network().tensors.items()}
 
 
-def _ranking(run: Path, path: Path) -> RankingView | None:
-    if not path.exists():
+def _ranking(directory: RunDirectory, records: RecordFiles) -> RankingView | None:
+    record = records.one(RankRecord, "rank-bits")
+    if record is None:
         return None
-    record = load_record(RankRecord, path)
-    file = inside(run, record.ranking, path, "rank-bits")
+    file = inside(directory.path, record.ranking, directory.record_file("rank-bits"), "rank-bits")
     if record.oracle is None or not file.exists():
         return RankingView(record=record)
     names = ["damage", *(f"rank_{score.method}" for score in record.scores)]

@@ -20,6 +20,9 @@ Child: TypeAlias = "str | Markup | Iterable[Child]"
 Attribute: TypeAlias = "str | int | bool | None"
 """``True`` is a bare attribute; ``None`` and ``False`` leave it out."""
 
+_LONG = 60
+"""Characters of a sentence, which gets a line of its own in a list of names and values."""
+
 _VOID = frozenset({"meta", "link", "br"})
 
 
@@ -52,7 +55,14 @@ def raw_element(tag: str, content: str, **attributes: Attribute) -> Markup:
     return Markup(f"<{tag}{''.join(_attribute(n, v) for n, v in attributes.items())}>{content}</{tag}>")
 
 
-def table(caption: str, header: Sequence[Child], rows: Iterable[Sequence[Child]], *, text_columns: int = 1) -> Markup:
+def table(
+    caption: str,
+    header: Sequence[Child],
+    rows: Iterable[Sequence[Child]],
+    *,
+    text_columns: int = 1,
+    wraps: bool = False,
+) -> Markup:
     """A table in a container that scrolls by itself.
 
     Args:
@@ -60,6 +70,7 @@ def table(caption: str, header: Sequence[Child], rows: Iterable[Sequence[Child]]
         header: One heading a column.
         rows: Cells; the first of each row is its heading.
         text_columns: Leading columns of text, set left; all others are numbers, set right.
+        wraps: Whether cells hold sentences, which go on in a next line.
     """
     kinds = ["text" if column < text_columns else "number" for column in range(len(header))]
     head = element("tr", [element("th", h, scope="col", class_=k) for h, k in zip(header, kinds, strict=True)])
@@ -72,19 +83,26 @@ def table(caption: str, header: Sequence[Child], rows: Iterable[Sequence[Child]]
         for row in rows
     ]
     inner = element("table", element("thead", head), element("tbody", body), aria_label=caption)
-    scroll = element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=caption)
-    return element("div", element("p", caption, class_="caption"), scroll, class_="table")
+    scroll = element("div", inner, class_="scroll", tabindex=0, role="group", aria_label=caption)
+    return element("div", element("p", caption, class_="caption"), scroll, class_="table wraps" if wraps else "table")
 
 
 def definitions(pairs: Iterable[tuple[Child, Child]], class_: str) -> Markup:
     """A list of names and values."""
-    items = [element("div", element("dt", name), element("dd", value)) for name, value in pairs]
+    items = [
+        element("div", element("dt", name), element("dd", value), class_="long" if _is_long(value) else None)
+        for name, value in pairs
+    ]
     return element("dl", items, class_=class_)
 
 
 def code(text: str) -> Markup:
     """A name or a command, as it is typed."""
     return element("code", text)
+
+
+def _is_long(value: Child) -> bool:
+    return isinstance(value, str) and not isinstance(value, Markup) and len(value) > _LONG
 
 
 def _rendered(child: Child) -> str:

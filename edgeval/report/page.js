@@ -24,10 +24,20 @@
     return { ...common, fixedrange: touch, ticks: "", separatethousands: true, ...own };
   }
 
+  // On a phone a legend beside the figure leaves no room for it: it goes below, and the figure grows by its lines.
+  function legendOf(figure) {
+    const place = document.getElementById(figure.id);
+    const beside = figure.layout.showlegend && figure.layout.legend?.orientation !== "h";
+    const narrow = beside && place.clientWidth < 560;
+    place.style.height = `${figure.height + (narrow ? 26 * Math.ceil(figure.traces.length / 2) : 0)}px`;
+    return narrow ? { legend: { orientation: "h", x: 0, y: -0.22, yanchor: "top" } } : {};
+  }
+
   function layoutOf(figure) {
     const paper = "paper" in document.documentElement.dataset;
     return prepared({
       ...figure.layout,
+      ...legendOf(figure),
       ...(paper && { width: document.getElementById(figure.id).clientWidth }),
       xaxis: axis(figure.layout.xaxis),
       yaxis: axis(figure.layout.yaxis),

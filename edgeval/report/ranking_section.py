@@ -83,7 +83,7 @@ def curves(columns: pa.Table, scores: tuple[MethodScore, ...]) -> Figure | None:
             }
         )
     layout = {
-        "xaxis": {"title": {"text": "share of the bits, in the order of the ranking"}, "tickformat": ".0%"},
+        "xaxis": {"title": {"text": "share of the bits, as ranked"}, "tickformat": ".0%"},
         "yaxis": {"title": {"text": "share of all harm"}, "tickformat": ".0%", "range": [0, 1.02]},
         "showlegend": True,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from edgeval.records import Fingerprint
 from edgeval.report.error_rate_section import error_rates
@@ -12,27 +11,12 @@ from edgeval.report.hardening_section import hardening
 from edgeval.report.markup import Markup
 from edgeval.report.mission_section import mission_section
 from edgeval.report.ranking_section import ranked
+from edgeval.report.sections import PageSection
 from edgeval.report.view import RunView
 from edgeval.report.worst_flips_section import worst_flips_found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudySection:
-    """One section.
-
-    Attributes:
-        anchor, title: Of the section and of its entry in the navigation.
-        of: What its fingerprint is of, in the provenance.
-    """
-
-    anchor: str
-    title: str
-    markup: Markup
-    of: str
-    fingerprint: Fingerprint
-
-
-def study_sections(view: RunView, anchor: str, draw: Draw) -> list[StudySection]:
+def study_sections(view: RunView, anchor: str, draw: Draw) -> list[PageSection]:
     """The sections of the studies that a run has records of, in the order of the page.
 
     Args:
@@ -40,11 +24,11 @@ def study_sections(view: RunView, anchor: str, draw: Draw) -> list[StudySection]
         anchor: Of the run.
         draw: Places a figure; figures are numbered in the order in which it is called.
     """
-    found: list[StudySection] = []
+    found: list[PageSection] = []
 
     def add(name: str, title: str, of: str, fingerprint: Fingerprint, make: Callable[[str], Markup]) -> None:
         place = f"{anchor}-{name}"
-        found.append(StudySection(anchor=place, title=title, markup=make(place), of=of, fingerprint=fingerprint))
+        found.append(PageSection(anchor=place, title=title, markup=make(place), of=of, fingerprint=fingerprint))
 
     if (ranking := view.ranking) is not None:
         title = "Ranked bits"

@@ -66,7 +66,7 @@ def worst_flips_figure(record: WorstFlipsRecord) -> Figure:
             "tickformat": ".0%" if metric.unit == FRACTION else NUMBER,
             "rangemode": "tozero",
         },
-        "legend": {"orientation": "h", "y": 1.12},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     }
     columns = (("series", "name"), ("flips", "x"), (_named(metric), "y"), ("site", "customdata"))
     return Figure(

@@ -140,3 +140,19 @@ def test_the_error_of_a_sum_is_carried_through_the_next_layer() -> None:
     report = explain(lower_traced(graph.model), graph.inputs)
     assert report.words > 0
     assert report.unexplained == 0
+
+
+def test_errors_of_a_layer_are_counted_against_words_that_float32_had_no_share_in() -> None:
+    lowered, inputs = lower_traced(Mlp().model()), Mlp().inputs(60)
+    graph = lowered.graph
+    name = next(name for name in graph.tensors if name.endswith("weight"))
+    wrong = graph.with_words([WordChange(tensor=name, index=0, word=int(-graph.tensors[name].words.flat[0]) or 1)])
+    report = explain(replace(lowered, graph=wrong), inputs)
+    words = graph.quantize_inputs(inputs)
+    layers = {value: errors for value, errors in report.errors.items() if value != graph.quantizer.output}
+    right, changed = (ExactEngine(one).run(words, tuple(layers)) for one in (graph, wrong))
+    assert any(one.differences.any() for one in layers.values())
+    for value, errors in layers.items():
+        differences, counts = np.unique(right.taps[value] - changed.taps[value], return_counts=True)
+        assert errors.differences.tolist() == differences.tolist()
+        assert errors.counts.tolist() == counts.tolist()

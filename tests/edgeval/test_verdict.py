@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.networks import Mlp
 
-from edgeval.evidence import ComparedWords, gather, merged
+from edgeval.evidence import ComparedWords, csim_histograms, gather, merged
 from edgeval.verdict import Verdict, audit_verdict
 from edgeval.verdict import judge as judge_evidence
 from fault_injection.faults import change_at
@@ -167,3 +167,14 @@ def test_an_audit_finding_is_the_first_line() -> None:
         "DIFFER in the written project: fc1.weight[3] in firmware/weights/w2.txt: "
         "found word 4, expected word 5 and 1 more"
     )
+
+
+def test_histograms_hold_the_distance_of_every_word_that_differs(graph: IntegerGraph, inputs: Words) -> None:
+    words = compared(graph, inputs)
+    csim = {name: array.copy() for name, array in words.csim.items()}
+    csim["act1"][7, 2] += 3
+    found = csim_histograms(gather(graph, inputs, replace(words, csim=csim)))
+    assert [one.value for one in found] == list(words.order)
+    act1 = next(one for one in found if one.value == "act1")
+    assert (act1.bin_lsb, act1.first, act1.counts) == (1.0, 0, (act1.errors - 1, 0, 0, 1))
+    assert all(one.equal == one.errors for one in found if one.value != "act1")

@@ -6,41 +6,15 @@ import re
 
 import msgspec
 import pytest
+from support.report_records import HARDENED as RECORD
 
-from edgeval.hardening_record import HardenedRow, HardeningCheck, HardenRecord, HeldOut, ParetoRow, VoterCheck
-from edgeval.records import Fingerprint, MetricValue
+from edgeval.hardening_record import HardenRecord, HeldOut
 from edgeval.report.figures import Figure
 from edgeval.report.hardening_section import hardening, pareto_figure
 from edgeval.report.markup import Markup, element
 from edgeval.report.page import render_page
 from edgeval.report.view import RunView
 from fault_injection.hardening import SCHEMES
-
-RECORD = HardenRecord(
-    fingerprint=Fingerprint(command="harden", configuration={}, seeds={}, versions={}, digests={}),
-    campaign="0123456789abcdef", scheme="tmr", damage="decisions", samples=100, stored_bits=1000, budget_bits=101,
-    added_bits=100, damage_before=800.0, damage_after=200.0, bound=200.0, optimal=True, voters=50,
-    metric=MetricValue(name="accuracy", unit="fraction", direction="higher", value=0.9),
-    tensors=(
-        HardenedRow(
-            tensor="fc1.weight", words=125, storage="native", protected={"tmr": 40}, triplicated=50, added_bits=100,
-            damage_before=800.0, damage_after=200.0,
-        ),
-    ),
-    pareto=tuple(
-        ParetoRow(scheme=scheme, budget_bits=bits, added_bits=bits, damage=800.0 - 4 * bits)
-        for scheme in SCHEMES for bits in (0, 100)
-    ),
-    check=HardeningCheck(
-        physical_bits=1100, predicted=200.0, verified=200.0, differing=0, brute_force=20, mismatches=(), agrees=True
-    ),
-    held_out=None, project="hls4ml-hardened", no_project=None,
-    voter_check=VoterCheck(
-        verdict="match", headline="MATCH 10 of 10 words", single=30, double=10, unprotected=10, visible=15, words=500,
-        mismatches=(),
-    ),
-    seconds=1.0,
-)  # fmt: skip
 
 
 def drawn(figure: Figure) -> Markup:

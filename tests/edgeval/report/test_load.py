@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from support.report_records import every_record
 
 from edgeval.records import save_record
 from edgeval.report.load import load_run_view
@@ -61,10 +62,43 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["export", "csim-compare", FAULTS])
-def test_a_damaged_record_is_refused_by_name(run: Path, name: str) -> None:
+def test_a_damaged_record_is_named_and_the_others_are_read(run: Path, name: str) -> None:
     (run / "records" / f"{name}.json").write_text("{")
-    with pytest.raises(RunDirectoryError, match=name):
-        load_run_view(run)
+    loaded = load_run_view(run)
+    assert [one.file for one in loaded.unread] == [f"{name}.json"]
+    assert "truncated" in loaded.unread[0].found
+    assert [loaded.export is None, loaded.compare is None, not loaded.campaigns].count(True) == 1
+
+
+def test_a_record_of_another_version_is_named_with_what_it_is(run: Path) -> None:
+    path = run / "records" / "csim-compare.json"
+    path.write_bytes(path.read_bytes().replace(b"edgeval.csim-compare/3", b"edgeval.csim-compare/2"))
+    loaded = load_run_view(run)
+    assert loaded.compare is None
+    assert "edgeval.csim-compare/2" in loaded.unread[0].found
+
+
+@pytest.mark.parametrize("name", ["future.json", "csim-compare.txt", "notes"])
+def test_a_file_that_no_command_writes_is_named(run: Path, name: str) -> None:
+    (run / "records" / name).write_text("{}")
+    assert [one.file for one in load_run_view(run).unread] == [name]
+
+
+def test_every_kind_of_record_is_read_by_the_name_its_command_gives_it(run: Path, view: RunView) -> None:
+    every = every_record(view)
+    for name, record in every.items():
+        save_record(record, run / "records" / f"{name}.json")
+    loaded = load_run_view(run)
+    assert loaded.unread == ()
+    assert [name for name, _ in loaded.comparisons] == ["Quartus-io_parallel-Resource", "poked"]
+    shown = [loaded.matrix, loaded.emulator, loaded.plan, loaded.regression, *loaded.self_tests]
+    shown += [record for _, record in loaded.comparisons]
+    assert sorted(map(repr, shown)) == sorted(map(repr, every.values()))
+
+
+def test_a_table_of_more_faults_than_are_drawn_is_not_read(run: Path) -> None:
+    assert load_run_view(run, drawn_faults=1).campaigns[0].outcomes is None
+    assert load_run_view(run, drawn_faults=100_000).campaigns[0].outcomes is not None
 
 
 def test_a_damaged_part_is_refused_by_name(run: Path) -> None:

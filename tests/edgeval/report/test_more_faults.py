@@ -9,50 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.report_records import FLIPS, RATES
 
-from edgeval.error_rate_record import ErrorRateRecord, ImagesRow, RateRow
-from edgeval.records import Fingerprint, MetricValue
 from edgeval.report.error_rate_section import error_rate_figure
 from edgeval.report.page import render_page
 from edgeval.report.view import RunView
 from edgeval.report.worst_flips_section import worst_flips_figure
-from edgeval.worst_flips_record import FlipRow, WorstFlipsRecord
-
-PRINT = Fingerprint(command="x", configuration={}, seeds={}, versions={}, digests={})
-ACCURACY = MetricValue(name="accuracy", unit="fraction", direction="higher", value=0.96)
-
-
-def images(mean: float, *, agree: bool = False) -> ImagesRow:
-    low, high = (None, None) if agree else (mean - 0.01, mean + 0.02)
-    return ImagesRow(
-        mean=mean,
-        low=low,
-        high=high,
-        error=0.005,
-        percentiles=tuple(mean + step for step in (-0.2, -0.1, 0, 0.01, 0.02)),
-    )
-
-
-def rate_row(rate: float, mean: float, *, agree: bool = False) -> RateRow:
-    return RateRow(
-        rate=rate, none=0.5, one=0.3, more=0.2, metric=images(mean, agree=agree), decisions=images(1 - mean),
-        plain_metric=images(mean - 0.003), plain_decisions=images(1 - mean),
-    )  # fmt: skip
-
-
-RATES = ErrorRateRecord(
-    fingerprint=PRINT, bits=39_632, samples=359, draws=200, confidence=0.95, percentiles=(5, 25, 50, 75, 95),
-    metric=ACCURACY, decision="argmax", tolerance=0.0, label_relative=True,
-    rates=(rate_row(1e-5, 0.95, agree=True), rate_row(1e-3, 0.7)), seconds=1.0,
-)  # fmt: skip
-FLIPS = WorstFlipsRecord(
-    fingerprint=PRINT, bits=39_632, samples=359, count=5, candidates=None, ended="chance", chance=0.1, metric=ACCURACY,
-    label_relative=True, unconfirmed=(), seconds=1.0,
-    flips=(
-        FlipRow(site="fc3.weight:8:5", golden_word=9, faulty_word=-23, metric=0.5, decisions_changed=160, judged=99),
-        FlipRow(site="fc3.bias:1:7", golden_word=-1, faulty_word=127, metric=0.09, decisions_changed=300, judged=98),
-    ),
-)  # fmt: skip
 
 
 def traces(figure: Any) -> dict[str, Any]:
@@ -114,5 +76,5 @@ def test_a_search_that_found_nothing_has_no_figure(view: RunView) -> None:
 
 def test_without_the_records_there_are_no_sections(view: RunView) -> None:
     page = render_page([view])
-    assert "Bit error rates" not in page
-    assert "Worst flips" not in page
+    assert "<h3>Bit error rates" not in page
+    assert "<h3>Worst flips" not in page

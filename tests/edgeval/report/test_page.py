@@ -7,11 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
+from support.report_records import whole_view
 
+from edgeval.error_histogram import error_histogram, tally
 from edgeval.records import CrossCheckRow, FirstDifference
 from edgeval.report.page import CampaignView, RunView, render_page
+from edgeval.report.view import Unread
 
 MakeView = Callable[..., RunView]
 
@@ -33,6 +37,11 @@ def campaign_with(view: RunView, **changes: object) -> RunView:
     campaign = view.campaigns[0]
     record = msgspec.structs.replace(campaign.record, **changes)
     return dataclasses.replace(view, campaigns=(dataclasses.replace(campaign, record=record),))
+
+
+@pytest.fixture(scope="module")
+def whole(view: RunView) -> RunView:
+    return whole_view(view)
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +83,80 @@ def test_every_verdict_has_its_own_sign(view: RunView, verdict: str, headline: s
 
 def test_missing_sections_name_the_verb_that_makes_them(view: RunView) -> None:
     text = text_of(render_page([RunView(name="fresh", run=view.run)]))
-    for verb in ("export", "csim-compare", "inject-faults"):
+    for verb in ("export", "csim-compare", "inject-faults", "emulator", "rank-bits", "error-rate", "harden", "mission"):
         assert f"edgeval {verb} RUN" in text
+    assert "edgeval csim-compare RUN --matrix" in text
 
 
-def test_a_whole_run_names_no_verb_to_run(page: str) -> None:
-    assert "RUN" not in text_of(page)
+def test_what_is_there_is_not_listed_as_missing(page: str) -> None:
+    listed = re.findall(r"edgeval ([a-z-]+) RUN[^:]*", text_of(page))
+    assert "emulator" in listed
+    assert not {"export", "inject-faults RUN "} & set(listed)
+
+
+def test_a_run_with_every_record_has_a_section_for_each_and_lists_nothing_as_missing(whole: RunView) -> None:
+    page = render_page([whole])
+    titles = re.findall(r"<h3>(.*?)</h3>", page)
+    assert titles == [
+        "Overview", "Layers", "Comparison", "Comparison, Quartus io_parallel Resource", "Comparison, poked",
+        "Back ends", "Self-test, csim-compare", "Self-test, inject-faults", "Emulator", "Faults", "Fault plan",
+        "Ranked bits", "Bit error rates", "Worst flips", "Hardening", "Mission", "Regression check", "Provenance",
+    ]  # fmt: skip
+
+
+def test_every_section_stands_in_the_navigation(whole: RunView) -> None:
+    page = render_page([whole])
+    navigation = page.split("<nav", 1)[1].split("</nav>", 1)[0]
+    for title in re.findall(r"<h3>(.*?)</h3>", page):
+        assert f">{title}</a>" in navigation
+
+
+def test_the_fault_that_a_gate_found_and_its_remedy_are_told(whole: RunView) -> None:
+    text = text_of(render_page([whole]))
+    assert "✕ FAILED 1 of 2 gates" in text
+    assert "result_t of fc2 changed" in text
+    assert "Remedy: edgeval regress check --update" in text
+
+
+def test_a_record_that_cannot_be_read_is_named_and_its_verdict_is_not_called_missing(view: RunView) -> None:
+    lost = Unread(file="csim-compare.json", found="edgeval.csim-compare/1", remedy="run the command again")
+    text = text_of(render_page([dataclasses.replace(view, compare=None, unread=(lost,))]))
+    assert "records/csim-compare.json : edgeval.csim-compare/1. To mend it: run the command again." in text
+    assert "UNREADABLE" in text
+    assert "NOT COMPARED" not in text
+
+
+def test_layers_show_formats_accumulators_and_sparsity(page: str, view: RunView) -> None:
+    assert view.export is not None
+    text = text_of(page)
+    for row in view.export.layers:
+        assert row.output_format.replace("<", "&lt;").replace(">", "&gt;") in text
+    assert "18 bits" in text
+    assert "stored weights are zero (" in text
+
+
+def test_a_native_project_is_called_hls4mls_own(view: RunView) -> None:
+    export = msgspec.structs.replace(view.export, flow="native", project="native")
+    text = text_of(render_page([dataclasses.replace(view, export=export)]))
+    assert "hls4ml's own project of the user's graph in native" in text.replace("&#x27;", "'")
+
+
+def test_a_histogram_shows_the_record_s_bins_and_layers_without_error_are_one_sentence(view: RunView) -> None:
+    errors = error_histogram("float model", "fc3", np.array([0.0, 0.0, 1.0, -4.0]))
+    equal = tally(np.zeros(7, np.int64)).histogram("C-simulation", "fc1")
+    compare = msgspec.structs.replace(view.compare, histograms=(equal, errors))
+    page = render_page([dataclasses.replace(view, compare=compare)])
+    figure = next(one for one in figures_of(page) if one["columns"][-1][0] == "values")
+    assert figure["traces"][0]["y"] == list(errors.counts)
+    assert figure["traces"][0]["x"] == list(errors.centres_lsb)
+    assert "✓ C-simulation: no error in any of 7 values, all 1 compared layers: fc1 ." in text_of(page)
+
+
+def test_a_campaign_that_is_served_links_to_its_faults(view: RunView) -> None:
+    campaign = dataclasses.replace(view.campaigns[0], outcomes=None, browse="/runs/1/faults/1")
+    page = render_page([dataclasses.replace(view, campaigns=(campaign,))])
+    assert 'href="/runs/1/faults/1"' in page
+    assert "is not read as a whole" in text_of(page)
 
 
 def test_missing_outcome_tables_are_told_and_the_record_is_shown(view: RunView) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.chromium import chromium, needs_chromium
+from support.chromium import needs_chromium
 from support.missions import mission_record
 
 from edgeval.report.page import RunView, render_page
@@ -21,12 +21,6 @@ MakeView = Callable[..., RunView]
 EVIL = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>"
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

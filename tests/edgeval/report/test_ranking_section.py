@@ -10,45 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.report_records import DAMAGE
+from support.report_records import ranking_columns as columns
+from support.report_records import ranking_record as record
 
-from edgeval.ranking_record import MethodScore, Oracle, RankedBit, RankRecord
-from edgeval.records import Fingerprint, MetricValue, save_record
+from edgeval.records import save_record
 from edgeval.report.load import load_run_view
 from edgeval.report.page import render_page
 from edgeval.report.ranking_section import _LINES, curve_points, curves
 from edgeval.report.view import RankingView, RunView
 from fault_injection.ranking import METHODS
 from hls.errors import RunDirectoryError
-
-DAMAGE = np.array([0.0, 3.0, -1.0, 1.0])
-RANKS = {"oracle": [2, 0, 3, 1], "fisher": [3, 1, 2, 0]}
-
-
-def record() -> RankRecord:
-    scores = tuple(
-        MethodScore(method=name, area=area, area_as_measured=area, worst_1=1.0, worst_10=0.5)
-        for name, area in (("oracle", 1.0), ("fisher", 0.75))
-    )
-    return RankRecord(
-        fingerprint=Fingerprint(command="rank-bits", configuration={}, seeds={}, versions={}, digests={}),
-        method="fisher",
-        ranking="rankings/0123456789abcdef.parquet",
-        sites=4,
-        samples=12,
-        calibration="<b>calibration</b>",
-        calibration_samples=7,
-        loss=MetricValue(name="cross-entropy", unit="nat", direction="lower", value=0.25),
-        label_relative=True,
-        top=(RankedBit(site="fc1.weight:0:3", word=-2, delta=8, score=0.5),),
-        oracle=Oracle(harm=4.0, improvement=1.0, harmful=2, found=False),
-        scores=scores,
-        left_out=("taylor: ranking by derivatives: act1, a lookup",),
-        seconds=1.0,
-    )
-
-
-def columns() -> pa.Table:
-    return pa.table({"damage": DAMAGE, **{f"rank_{name}": ranks for name, ranks in RANKS.items()}})
 
 
 def page(view: RunView, ranking: RankingView | None) -> str:
@@ -97,7 +69,7 @@ def test_without_a_score_it_says_how_to_get_one(view: RunView) -> None:
 
 
 def test_a_run_that_was_not_ranked_has_no_such_section(view: RunView) -> None:
-    assert "Ranked bits" not in page(view, None)
+    assert "<h3>Ranked bits" not in page(view, None)
 
 
 @pytest.fixture
