@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -14,7 +14,7 @@ from edgeval.evaluation import network_outputs, run_metric
 from edgeval.evidence import ComparedWords, Evidence, csim_histograms, gather, merged
 from edgeval.fingerprint import digest_arrays, digest_file, make_fingerprint
 from edgeval.pipeline import WITNESS, export_record, lowered_run, witness_report, witness_statistics
-from edgeval.progress import progress, say
+from edgeval.progress import Advance, progress, say
 from edgeval.records import CompareRecord, ErrorStatistics, Fingerprint, RunRecord, save_record
 from edgeval.run_directory import RunDirectory, Samples, load_samples
 from edgeval.verdict import Verdict, audit_verdict, judge
@@ -26,7 +26,7 @@ from hls.csim import Build, CSimulation, build_csim, open_csim
 from hls.engine import ExactEngine
 from hls.errors import LoweringError
 from hls.formats import Words
-from hls.graph import IntegerGraph
+from hls.graph import IntegerGraph, WordChange
 from hls.hls4ml_flow.audit import audit_project
 from hls.hls4ml_flow.canonical import canonical_model
 from hls.hls4ml_flow.manifest import MANIFEST_FILE, Manifest, load_manifest
@@ -84,8 +84,10 @@ def compare_project(
             verdict=audit_verdict(findings), manifest=manifest, audit=audit, build=None, output=None
         )
     build = build_csim(project, say)
-    with open_csim(graph, build, workers=workers) as csim:
-        evidence = _run_both(graph, csim, words, site)
+    change = [] if site is None else [change_at(graph, site, "flip")]
+    faulty = ExactEngine(graph.with_words(change)) if change else None
+    with open_csim(graph, build, workers=workers) as csim, progress("C-simulation") as advance:
+        evidence = run_both(graph, csim, words, changes=change, predicted=faulty, advance=advance)
     return ProjectComparison(
         verdict=judge(graph, evidence, site),
         manifest=manifest,
@@ -185,28 +187,45 @@ def require_project(run: RunDirectory, graph: IntegerGraph) -> None:
         )
 
 
-def _run_both(graph: IntegerGraph, csim: CSimulation, words: Words, site: Site | None) -> Evidence:
-    change = [] if site is None else [change_at(graph, site, "flip")]
-    flipped = csim.with_words(change) if change else csim
-    faulty = ExactEngine(graph.with_words(change)) if change else None
-    order = tuple(node.output for node in graph.compute_nodes if node.output in csim.tappable())
+def run_both(
+    graph: IntegerGraph,
+    csim: CSimulation,
+    words: Words,
+    *,
+    changes: Sequence[WordChange] = (),
+    predicted: ExactEngine | None = None,
+    advance: Advance = lambda done, total: None,
+) -> Evidence:
+    """Run both executors on the same words.
+
+    Args:
+        graph: The network, for the exact engine.
+        csim: The C-simulation.
+        words: Input words.
+        changes: Stored words to replace in the C-simulation, for this run.
+        predicted: What the C-simulation is to compute then, where that is not what the network does.
+        advance: Told how many samples are done, and of how many.
+    """
+    run = csim.with_words(changes) if changes else csim
+    inside = [node.output for node in graph.compute_nodes if node.output in csim.tappable()]
+    # A last layer that only copies has no trace of its own, but the port does.
+    order = (*(value for value in inside if value != graph.output), graph.output)
     # Every value, not only the compared ones: saturations are counted in front of layers that hls4ml fused, too.
     every = tuple(node.output for node in graph.compute_nodes)
     size = _block_samples(graph, every, len(csim.workers))
     evidence: Evidence | None = None
-    with progress("C-simulation") as advance:
-        for start in range(0, len(words), size):
-            block = words[start : start + size]
-            execution = flipped.run(block, order[:-1])
-            compared = ComparedWords(
-                order=order,
-                csim={**execution.taps, graph.output: execution.output},  # the port itself, not its layer's trace
-                engine=ExactEngine(graph).run(block, every).taps,
-                predicted=None if faulty is None else faulty.run(block, order).taps,
-            )
-            seen = gather(graph, block, compared)
-            evidence = seen if evidence is None else merged(evidence, seen)
-            advance(min(start + size, len(words)), len(words))
+    for start in range(0, len(words), size):
+        block = words[start : start + size]
+        execution = run.run(block, order[:-1])
+        compared = ComparedWords(
+            order=order,
+            csim={**execution.taps, graph.output: execution.output},  # the port itself, not its layer's trace
+            engine=ExactEngine(graph).run(block, every).taps,
+            predicted=None if predicted is None else predicted.run(block, order).taps,
+        )
+        seen = gather(graph, block, compared)
+        evidence = seen if evidence is None else merged(evidence, seen)
+        advance(min(start + size, len(words)), len(words))
     assert evidence is not None, "quantize_inputs refuses an empty set"
     return replace(evidence, loaded=tuple(_foreign_words(graph, csim)))
 

@@ -17,7 +17,9 @@ class Mutant(RecordPart, frozen=True):
         status: ``detected``; ``missed``, which fails the self-test; ``equivalent`` where the exact engine, run on the
             changed network itself, gives the same words on these samples, so that nothing could be seen;
             ``no_place`` where the network has nothing of this kind.
-        detected_by: What saw it: ``audit`` before anything ran, ``words`` by running it, ``brute force`` in a campaign.
+        detected_by: What saw it: ``audit`` before anything ran, ``library`` in the words that it holds once loaded,
+            ``words`` by running it, ``poke`` by the same flipped bit in the right library, ``brute force`` in a
+            campaign.
         evidence: What was seen, as the verb would print it.
     """
 

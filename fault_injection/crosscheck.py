@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int
 
 from fault_injection.campaign import Campaign
 from fault_injection.outcomes import decisions_only
@@ -86,8 +87,29 @@ def cross_check(
         progress: Told how many are done, and of how many.
         executor: Another one that has to give every output word that brute force gives, e.g. the C-simulation.
     """
-    golden, faults = campaign.golden, campaign.faults
+    faults = campaign.faults
     rows = np.sort(rng.choice(len(faults), min(count, len(faults)), replace=False))
+    return check_rows(campaign, table, rows, progress, executor=executor)
+
+
+def check_rows(
+    campaign: Campaign,
+    table: pa.Table,
+    rows: Int[np.ndarray, " rows"],
+    progress: Progress = lambda done, total: None,
+    *,
+    executor: Executor | None = None,
+) -> CrossCheck:
+    """Run chosen faults by brute force; everything else as for ``cross_check``.
+
+    Args:
+        campaign: What was judged.
+        table: Its outcomes, one row a fault in the order of its faults.
+        rows: Which of them to run.
+        progress: Told how many are done, and of how many.
+        executor: As for ``cross_check``.
+    """
+    golden, faults = campaign.golden, campaign.faults
     engine = ExactEngine(golden.graph)
     before = golden.values(golden.output)
     changed = np.zeros((len(rows), golden.samples), bool)
@@ -95,7 +117,9 @@ def cross_check(
     for done, row in enumerate(rows.tolist()):
         output = faults.faulty_output(engine, golden, row)
         changed[done] = campaign.judge.decision.differs(before, golden.values(output))
-        same = _as_judged(campaign, output, table.slice(row, 1))
+        named, judged = _named(campaign, row), table.slice(row, 1)
+        same = judged.select(named.column_names).to_pylist() == named.to_pylist()
+        same &= _as_judged(campaign, output, judged)
         if executor is not None:
             same &= np.array_equal(output, faults.faulty_output(executor, golden, row))
         if not same:
@@ -103,6 +127,11 @@ def cross_check(
         progress(done + 1, len(rows))
     words = len(rows) * golden.output.size
     return CrossCheck(faults=len(rows), words=words, mismatches=tuple(mismatches), changed=changed)
+
+
+def _named(campaign: Campaign, row: int) -> pa.Table:
+    """What the table has to say a fault *is*: a row of another fault may have the same outcome."""
+    return campaign.faults.take(np.array([row])).columns(campaign.golden.graph)
 
 
 def _as_judged(campaign: Campaign, output: Words, row: pa.Table) -> bool:

@@ -10,7 +10,9 @@ from cyclopts import Parameter
 
 from edgeval.diagnosis_record import Diagnosis
 from edgeval.records import CompareRecord, ErrorStatistics, MatrixRecord
+from edgeval.report.self_test_text import write_self_test
 from edgeval.report.text import metric_text, percent, words_text, write_json, write_line, write_table
+from edgeval.self_test_record import SelfTestRecord
 from hls.errors import UsageError
 from hls.hls4ml_flow.options import Backend, IoType, Strategy
 
@@ -46,10 +48,12 @@ class CompareConfig:
     """The same for hls4ml's implementation of matrix products."""
     matrix: bool = False
     """Compare every back end, interface and strategy; the three options above then select among them."""
+    self_test: bool = False
+    """Make errors in the device on purpose and see whether the comparison finds them; 50 samples if left out."""
     workers: int | None = None
     """Worker processes; the cores at hand if left out."""
     seed: int = 0
-    """Seed of the samples made where a QONNX file comes without --inputs."""
+    """Seed of the samples made where a QONNX file comes without --inputs, and of the places of --self-test."""
     json: bool = False
     """Print the record."""
 
@@ -59,6 +63,7 @@ def csim_compare(config: CompareConfig) -> int:
     from edgeval.importing import GraphOptions
     from edgeval.pipeline import opened_run
 
+    _require_one_of_many(config)
     with opened_run(
         config.run,
         GraphOptions(
@@ -69,6 +74,8 @@ def csim_compare(config: CompareConfig) -> int:
             seed=config.seed,
         ),
     ) as run:
+        if config.self_test:
+            return write_self_test(_self_tested(config, run), json=config.json)
         record = _compared(config, run)
     if config.json:
         write_json(record)
@@ -79,6 +86,35 @@ def csim_compare(config: CompareConfig) -> int:
     return 0 if record.verdict == "match" else 1
 
 
+def _require_one_of_many(config: CompareConfig) -> None:
+    """Refuse two ways of comparing at once, before anything is opened."""
+    poke = "" if config.poke is None else f"--poke {config.poke}"
+    given = [text for text in (poke, "--matrix" * config.matrix, "--self-test" * config.self_test) if text]
+    if len(given) > 1:
+        one = "test" if config.self_test else "poke"
+        raise UsageError(
+            found=" with ".join(given),
+            allowed="one of the two" if len(given) == 2 else "one of the three",
+            where="edgeval csim-compare",
+            remedy=f"{one} one C-simulation, named by --backend, --io-type and --strategy",
+        )
+
+
+def _self_tested(config: CompareConfig, run: RunDirectory) -> SelfTestRecord:
+    from edgeval.matrix import other_options
+    from edgeval.self_test.csim import self_test_comparison
+
+    asked = (config.backend, config.io_type, config.strategy)
+    return self_test_comparison(
+        run,
+        inputs=config.inputs if config.run.is_dir() else None,
+        samples=config.samples,
+        seed=config.seed,
+        workers=config.workers,
+        other=other_options(run, asked) if any(asked) else None,
+    )
+
+
 def _compared(config: CompareConfig, run: RunDirectory) -> CompareRecord | MatrixRecord:
     from edgeval.comparison import compare_run
     from edgeval.matrix import compare_matrix, other_options
@@ -86,13 +122,6 @@ def _compared(config: CompareConfig, run: RunDirectory) -> CompareRecord | Matri
     inputs = config.inputs if config.run.is_dir() else None
     asked = (config.backend, config.io_type, config.strategy)
     if config.matrix:
-        if config.poke is not None:
-            raise UsageError(
-                found=f"--poke {config.poke} with --matrix",
-                allowed="one of the two",
-                where="edgeval csim-compare",
-                remedy="poke one C-simulation, named by --backend, --io-type and --strategy",
-            )
         return compare_matrix(
             run,
             only=asked,

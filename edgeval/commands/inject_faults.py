@@ -12,6 +12,7 @@ from edgeval.fault_options import FaultOptions
 from edgeval.plan_record import FaultPlan
 from edgeval.records import InjectRecord
 from edgeval.report.headlines import cross_check_texts, inject_headline, mean_change_text, plan_headline
+from edgeval.report.self_test_text import write_self_test
 from edgeval.report.text import (
     metric_change_text,
     metric_text,
@@ -40,6 +41,8 @@ class InjectConfig:
     """For a QONNX file that never quantizes its input: format of its words, fixed<W,I>."""
     faults: FaultOptions = FaultOptions()  # noqa: RUF009  # frozen: one default for all is what is meant
     """Which faults, and how they are judged."""
+    self_test: bool = False
+    """Make errors in the campaign on purpose and see whether brute force finds them; 2,000 faults, 50 samples."""
     json: bool = False
     """Print the record."""
 
@@ -50,6 +53,7 @@ def inject_faults(config: InjectConfig) -> int:
     from edgeval.importing import GraphOptions
     from edgeval.injection import inject_run
     from edgeval.pipeline import opened_run
+    from edgeval.self_test.campaign import require_options, self_test_campaign
 
     options = GraphOptions(
         inputs=config.inputs,
@@ -58,8 +62,12 @@ def inject_faults(config: InjectConfig) -> int:
         input_format=config.input_format,
         seed=config.faults.seed,
     )
+    if config.self_test:
+        require_options(config.faults)
     with opened_run(config.run, options) as run:
         inputs = config.inputs if config.run.is_dir() else None
+        if config.self_test:
+            return write_self_test(self_test_campaign(run, config.faults, inputs), json=config.json)
         result = plan_run(run, config.faults, inputs) if config.faults.plan else inject_run(run, config.faults, inputs)
     if config.json:
         write_json(result)
