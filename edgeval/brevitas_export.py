@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import warnings
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 import onnx
 from jaxtyping import Float64
 
+from edgeval.architecture import Architecture, Conv, Dense
 from edgeval.records import RunRecord
 from edgeval.run_directory import RunDirectory
 from edgeval.targets import find_target
-from hls.errors import InputError, RunDirectoryError
+from hls.errors import RunDirectoryError
 from hls.files import atomic_write
+from hls.onnx_file import load_model
 
 _OPSET = 13  # TorchScript exporter: dynamo's Gemm without bias trips qonnx 1.0.0's GemmToMatMul
 
@@ -42,6 +45,7 @@ def load_quantized_model(run: RunDirectory, record: RunRecord) -> Any:
 
     assert record.recipe is not None, "a trained run has a recipe"
     assert record.architecture is not None, "a trained run has an architecture"
+    _require_weights(run, record.architecture)
     recipe = quantize.Recipe(**msgspec.structs.asdict(record.recipe))
     target = find_target(record.source)
     model = quantize.quantized_network(record.architecture, target.input_format, recipe, seed=0)
@@ -55,6 +59,28 @@ def load_quantized_model(run: RunDirectory, record: RunRecord) -> Any:
             remedy="train the run again",
         ) from error
     return model.eval()
+
+
+def _require_weights(run: RunDirectory, architecture: Architecture) -> None:
+    """Refuse an architecture with more weights than the file can hold, before anything of that size is made."""
+    weights = sum(
+        math.prod(step.input_shape) * step.layer.width
+        if isinstance(step.layer, Dense)
+        else step.input_shape[0] * step.layer.channels * step.layer.kernel**2
+        for step in architecture.steps()
+        if isinstance(step.layer, Dense | Conv)
+    )
+    held = run.weights_file.stat().st_size if run.weights_file.exists() else 0
+    if held and _BYTES_A_WEIGHT * weights > held:
+        raise RunDirectoryError(
+            found=f"{weights:,} weights in run.json, {held:,} bytes of them",
+            allowed="the architecture whose weights `edgeval train` saved with this run",
+            where=str(run.run_file),
+            remedy="train the run again",
+        )
+
+
+_BYTES_A_WEIGHT = 4
 
 
 def model_outputs(model: Any, inputs: np.ndarray) -> Float64[np.ndarray, "samples outputs"]:
@@ -95,23 +121,9 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     """Read an ONNX file.
 
     Raises:
-        InputError: missing, or not ONNX.
+        InputError: missing, not ONNX, or with tensors in files that it may not read.
     """
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(path)
-    except (OSError, DecodeError, ValueError) as error:
-        raise _not_onnx(path, f"{type(error).__name__}: {error}") from error
-    if not model.graph.node:
-        raise _not_onnx(path, "a file without a single node")
-    return model
-
-
-def _not_onnx(path: Path, found: str) -> InputError:
-    return InputError(
-        found=found, allowed="a QONNX model in ONNX format", where=str(path), remedy="check the path; export it again"
-    )
+    return load_model(path)
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -31,6 +31,7 @@ from edgeval.commands.train import train
 from edgeval.commands.worst_flips import worst_flips
 from hls.errors import EdgevalError
 
+_INPUT = 3
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -65,14 +66,28 @@ def run(arguments: list[str]) -> int:
     try:
         code = make_app()(arguments)
     except EdgevalError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {_printable(str(error))}\n")
         return error.exit_code
+    except MemoryError:
+        sys.stderr.write(_NO_MEMORY)
+        return _INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; run the same command again to go on\n")
         return _INTERRUPTED
     except Exception:  # noqa: BLE001  # the one place where a bug becomes an exit code
         return _report_bug(arguments)
     return int(code or 0)
+
+
+_NO_MEMORY = (
+    "error: memory: found more to hold than this machine has free; allowed: what fits. To mend it: give fewer "
+    "--samples, a smaller network, or a machine with more memory.\n"
+)
+
+
+def _printable(text: str) -> str:
+    """A message whose names, which come out of files, cannot move a terminal's cursor or pass for another line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _report_bug(arguments: list[str]) -> int:

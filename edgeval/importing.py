@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ import onnx
 
 from edgeval.brevitas_export import load_onnx
 from edgeval.evaluation import network_outputs
-from edgeval.fingerprint import differences, digest_arrays, digest_file, make_fingerprint
+from edgeval.fingerprint import differences, digest_arrays, make_fingerprint
 from edgeval.input_words import coarsest_format, parse_format, words_text
 from edgeval.metrics import METRICS
 from edgeval.records import RunRecord
@@ -63,19 +64,22 @@ def import_graph(
         InputError, LoweringError: file or samples cannot be used. RunDirectoryError: the folder holds something else.
     """
     model = load_onnx(path)
+    content = _self_contained(path, model)
     given = None if options.inputs is None else load_samples(options.inputs, str(options.inputs.name))
     words = input_words(model, options.input_format, given)
     graph = lower(model, input_format=words)
     samples = spanning_samples(graph, options.seed) if given is None else given
     graph.quantize_inputs(samples.inputs)
-    record = describe(_graph_record(path, graph, samples, options, "" if words is None else words_text(words)))
+    input_format = "" if words is None else words_text(words)
+    digest = hashlib.sha256(content).hexdigest()
+    record = describe(_graph_record(path, digest, graph, samples, replace(options, input_format=input_format)))
     if run.run_file.exists():
         changes = differences(run.run_record().fingerprint, record.fingerprint)
         if changes:
             raise run.occupied(f"another run ({'; '.join(changes)})")
     elif not run.is_free():
         raise run.occupied("a file or folder that is no run")
-    atomic_write(run.onnx_file, path.read_bytes())
+    atomic_write(run.onnx_file, content)
     run.save_samples(samples)
     run.save_run_record(record)
     return record
@@ -105,9 +109,18 @@ def input_words(model: onnx.ModelProto, text: str | None, samples: Samples | Non
     return None if quantized or samples is None else coarsest_format(samples.inputs)
 
 
-def _graph_record(
-    path: Path, graph: IntegerGraph, samples: Samples, options: GraphOptions, input_format: str
-) -> RunRecord:
+def _self_contained(path: Path, model: onnx.ModelProto) -> bytes:
+    """The file as it is, or with the tensors in it that lie in files beside it: a run needs no other file."""
+    content = path.read_bytes()
+    as_given = onnx.ModelProto()
+    as_given.ParseFromString(content)
+    if as_given == model:
+        return content
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _graph_record(path: Path, digest: str, graph: IntegerGraph, samples: Samples, options: GraphOptions) -> RunRecord:
+    """``options.input_format`` is the format that was taken, empty where the graph quantizes its own input."""
     integers = samples.labels is not None and samples.labels.dtype.kind in "iu"
     many = int(np.prod(graph.values[graph.output].shape)) > 1
     task = options.task or ("classification" if integers or (samples.labels is None and many) else "regression")
@@ -123,9 +136,9 @@ def _graph_record(
     return RunRecord(
         fingerprint=make_fingerprint(
             "export",
-            {"source": path.name, "task": task, "metric": name, "input-format": input_format},
+            {"source": path.name, "task": task, "metric": name, "input-format": options.input_format},
             seeds={"samples": options.seed},
-            digests={"model": digest_file(path), "data": digest_arrays(arrays)},
+            digests={"model": digest, "data": digest_arrays(arrays)},
         ),
         source=path.name,
         title=f"third-party graph {path.name}, {samples.origin}",
@@ -134,7 +147,7 @@ def _graph_record(
         unit=metric.unit,
         direction=metric.direction,
         samples=len(samples.inputs),
-        input_format=input_format,
+        input_format=options.input_format or "",
     )
 
 

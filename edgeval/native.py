@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 from jaxtyping import Float64
 
 from edgeval.native_alignment import NativeAlignment, align, network_names, real_values, units
@@ -23,6 +22,7 @@ from hls.graph import IntegerGraph
 from hls.hls4ml_flow.native import PREPARED_FILE
 from hls.hls4ml_flow.native_project import NativeProject, read_project
 from hls.lowering import InputWords, Lowered, lower_traced
+from hls.onnx_file import load_model
 
 _FOLDED = 2.0**-20
 """Relative difference of two float tails of which one was folded in float32."""
@@ -119,7 +119,7 @@ def open_case(folder: Path, network: IntegerGraph, input_format: InputWords | No
         RunDirectoryError: no readable project. LoweringError: the prepared graph has no integer meaning.
     """
     project = read_project(folder)
-    lowered = lower_traced(onnx.load(folder / PREPARED_FILE), input_format=input_format)
+    lowered = lower_traced(load_model(folder / PREPARED_FILE), input_format=input_format)
     shape = lowered.graph.values[lowered.graph.input].shape
     given = network.values[network.input].shape
     return NativeCase(

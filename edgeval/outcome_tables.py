@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edgeval.records import InjectRecord, load_record
-from edgeval.run_directory import RunDirectory
+from edgeval.run_directory import RunDirectory, require_inside
 from hls.errors import RunDirectoryError
 
 
@@ -19,6 +19,7 @@ def campaign_records(run: RunDirectory) -> tuple[tuple[Path, InjectRecord], ...]
     Raises:
         RunDirectoryError: a record is damaged or of another version.
     """
+    require_inside(run.path)
     paths = sorted((run.path / "records").glob("inject-faults-*.json"))
     return tuple((path, load_record(InjectRecord, path)) for path in paths)
 

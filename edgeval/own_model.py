@@ -10,6 +10,7 @@ import contextlib
 import copy
 import importlib
 import inspect
+import io
 import json
 import pickle
 import sys
@@ -217,11 +218,13 @@ def _read_state(path: Path) -> dict[str, Any]:
         if content[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
             return dict(load(content))
         with quiet():
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _bad_checkpoint(path, f"a pickle with more than tensors in it ({last_line(error)})") from error
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except SafetensorError as error:
         raise _bad_checkpoint(path, last_line(error)) from error
+    except Exception as error:  # torch's unpickler raises whatever the operations of a damaged file do
+        raise _bad_checkpoint(path, f"{type(error).__name__}: {last_line(error)}") from error
     for key in _NESTED:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]

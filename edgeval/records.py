@@ -25,8 +25,9 @@ from edgeval.run_record import (
 )  # fmt: skip
 from fault_injection.damage import DamageRow
 from fault_injection.estimates import Estimate, Estimated
-from hls.errors import EdgevalError, RunDirectoryError
+from hls.errors import RunDirectoryError
 from hls.files import atomic_write
+from hls.readers import UnreadableError, read_json
 
 __all__ = [
     "CompareRecord", "Complexity", "CrossCheckRow", "Diagnosis", "EmulatorRecord", "ErrorHistogram", "ErrorStatistics",
@@ -361,10 +362,10 @@ def load_record(kind: type[Kind], path: Path) -> Kind:
         RunDirectoryError: missing, damaged, of another kind or version; says which field.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError, EdgevalError) as error:
+        return read_json(path, kind)
+    except UnreadableError as error:
         raise RunDirectoryError(
-            found=f"{type(error).__name__}: {error}",
+            found=str(error),
             allowed=f"a record of kind {kind.__struct_config__.tag or kind.__name__}",
             where=str(path),
             remedy="run the command that writes it again",

@@ -6,7 +6,7 @@ The layout is in ``docs/interfaces.md``. A run can be moved and copied: nothing 
 from __future__ import annotations
 
 import io
-import zipfile
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from edgeval.records import RunRecord, load_record, save_record
 from hls.errors import InputError, RunDirectoryError, UsageError
 from hls.files import atomic_write
 from hls.graph import IntegerGraph
+from hls.npz import UNREADABLE, load_arrays
 from hls.serialize import load_graph, save_graph, structure_json
 
 
@@ -133,7 +134,7 @@ class RunDirectory:
         """What this run is of.
 
         Raises:
-            RunDirectoryError: not a run directory, or damaged.
+            RunDirectoryError: not a run directory, damaged, or with links that lead out of it.
         """
         if not self.run_file.exists():
             raise RunDirectoryError(
@@ -142,6 +143,7 @@ class RunDirectory:
                 where=str(self.path),
                 remedy="check the path, or make the run first",
             )
+        require_inside(self.path)
         return load_record(RunRecord, self.run_file)
 
     def save_run_record(self, record: RunRecord) -> None:
@@ -154,6 +156,7 @@ class RunDirectory:
         Raises:
             RunDirectoryError: missing or damaged.
         """
+        require_inside(self.path)
         return load_samples(self.samples_file, "the run's evaluation set")
 
     def save_samples(self, samples: Samples) -> None:
@@ -170,6 +173,7 @@ class RunDirectory:
         Raises:
             RunDirectoryError: not exported yet, or damaged.
         """
+        require_inside(self.path)
         if not self.network_file.exists():
             self.run_record()
             raise RunDirectoryError(
@@ -186,6 +190,49 @@ class RunDirectory:
         atomic_write(self.path / "network.json", structure_json(graph) + b"\n")
 
 
+def require_inside(folder: Path) -> None:
+    """Refuse a folder with a link that leads out of it, or with anything that is neither file nor folder.
+
+    What is written below a link to a folder, or removed there, would be written or removed elsewhere; a pipe or a
+    device in the place of a file is read without end.
+
+    Raises:
+        RunDirectoryError: naming the first such thing.
+    """
+    root, waiting = folder.resolve(), [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                    elif not entry.is_file(follow_symlinks=False) and not _leads_inside(entry, root):
+                        raise _leads_out(Path(entry.path))
+        except OSError as error:
+            raise RunDirectoryError(
+                found=f"{type(error).__name__}: {error}",
+                allowed="a folder that can be read",
+                where=str(folder),
+                remedy="check its permissions",
+            ) from error
+
+
+def _leads_inside(entry: os.DirEntry[str], root: Path) -> bool:
+    if not entry.is_symlink():
+        return False
+    target = Path(entry.path).resolve()
+    return target.is_relative_to(root) and target.exists()
+
+
+def _leads_out(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(
+        found="a link that leads out of the run" if path.is_symlink() else "neither a file nor a folder",
+        allowed="files, folders, and links between them: a run holds everything itself",
+        where=str(path),
+        remedy="replace it by what it stands for, or delete it",
+    )
+
+
 _BEFORE_RUN_FILE = {"model.safetensors", "model.onnx", "samples.npz"}
 """Files that `train` and `export MODEL.onnx` write before ``run.json``."""
 
@@ -197,9 +244,8 @@ def load_samples(path: Path, origin: str) -> Samples:
         InputError: missing, damaged, without inputs, or labels that do not fit.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        arrays = load_arrays(path, ("inputs", "labels", "float_outputs"))
+    except UNREADABLE as error:
         raise _bad_samples(path, f"{type(error).__name__}: {error}") from error
     if "inputs" not in arrays:
         raise _bad_samples(path, f"arrays {', '.join(sorted(arrays)) or 'none'}")

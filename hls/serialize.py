@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from hls.errors import FormatError, RunDirectoryError
+from hls.errors import InputError, RunDirectoryError
 from hls.files import atomic_write
 from hls.formats import WordFormat
 from hls.graph import IntegerGraph, StoredTensor, Value
 from hls.host import HostStep
 from hls.nodes import Node
+from hls.npz import UNREADABLE, array_of, open_archive
+from hls.soundness import require_sound
 
 STRUCTURE_VERSION = "edgeval.network/2"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time in every member keeps equal networks equal as files
@@ -83,30 +84,28 @@ def load_graph(path: Path) -> IntegerGraph:
     """Read a network back, checked against its own digests.
 
     Raises:
-        RunDirectoryError: missing, damaged or of another version.
+        RunDirectoryError: missing, damaged, of another version, or no sound network.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             structure = msgspec.json.decode(archive.read("structure.json"), type=_Structure)
-            words = {e.name: np.load(io.BytesIO(archive.read(f"{e.name}.npy"))) for e in structure.tensors}
+            words = {e.name: array_of(archive.read(f"{e.name}.npy")) for e in structure.tensors}
         _require_recorded(structure, words, path)
-        return _graph(structure, words)
-    except _UNREADABLE as error:
+        graph = _graph(structure, words)
+        require_sound(graph)
+    except (*UNREADABLE, InputError, msgspec.MsgspecError) as error:
         raise _refusal(path, f"{type(error).__name__}: {error}") from error
-
-
-# All that zipfile, zlib, numpy and msgspec raise for bytes that are not what they should be: zipfile raises the last
-# two where a damaged header asks for a compression or a password that does not exist.
-_UNREADABLE = (
-    OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, FormatError, msgspec.MsgspecError,
-    NotImplementedError, RuntimeError,
-)  # fmt: skip
+    return graph
 
 
 def _require_recorded(structure: _Structure, words: dict[str, np.ndarray], path: Path) -> None:
     if structure.version != STRUCTURE_VERSION:
         raise _refusal(path, f"version {structure.version}")
+    if len(words) != len(structure.tensors) or len({value.name for value in structure.values}) != len(structure.values):
+        raise _refusal(path, "a name that is there twice")
     for entry in structure.tensors:
+        if words[entry.name].dtype.kind not in "iu":
+            raise _refusal(path, f"words of {entry.name} as {words[entry.name].dtype}")
         if _sha256(words[entry.name]) != entry.words_sha256:
             raise _refusal(path, f"words of {entry.name} whose sha256 is not the recorded {entry.words_sha256}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hls.errors import InputError
+from hls.npz import UNREADABLE, load_arrays
 
 _ATTRIBUTE = re.compile(r"""@attribute\s+(?:'([^']*)'|"([^"]*)"|(\S+))\s""", re.IGNORECASE)
 
@@ -51,7 +51,7 @@ def read_columns(path: Path, *, numbers: Sequence[str], texts: Sequence[str]) ->
 def _errors() -> tuple[type[Exception], ...]:
     import pyarrow as pa
 
-    return (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException)
+    return (*UNREADABLE, pa.ArrowException)
 
 
 def _read_arff(path: Path, names: list[str]) -> Any:
@@ -92,8 +92,8 @@ def _read_parquet(path: Path, names: list[str]) -> Any:
 def _read_npz(path: Path, names: list[str]) -> Any:
     import pyarrow as pa
 
-    with np.load(path, allow_pickle=False) as archive:
-        return pa.table({name: archive[name] for name in names})
+    arrays = load_arrays(path, names)
+    return pa.table({name: arrays[name] for name in names})
 
 
 def _numbers(table: Any, name: str, path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from hls.errors import RunDirectoryError
+from hls.readers import UnreadableError, read_json
 
 PACKAGE_FILE = "manifest.json"
 
@@ -72,10 +73,10 @@ def load_package(directory: Path) -> EmulatorManifest:
         RunDirectoryError: missing or damaged.
     """
     try:
-        return msgspec.json.decode((directory / PACKAGE_FILE).read_bytes(), type=EmulatorManifest)
-    except (OSError, msgspec.MsgspecError) as error:
+        return read_json(directory / PACKAGE_FILE, EmulatorManifest)
+    except UnreadableError as error:
         raise RunDirectoryError(
-            found=f"{type(error).__name__}: {error}",
+            found=str(error),
             allowed="a folder written by `edgeval emulator`",
             where=str(directory / PACKAGE_FILE),
             remedy="run `edgeval emulator` again",

@@ -108,7 +108,15 @@ class _Writer:
         )
         if self.rounded:
             helper.set_model_props(model, {BEYOND_FLOAT32: ", ".join(self.rounded)})
-        onnx.checker.check_model(model)
+        try:
+            onnx.checker.check_model(model)
+        except onnx.checker.ValidationError as error:
+            raise LoweringError(
+                found=" ".join(str(error).split())[:300],
+                allowed="names of layers that stay distinct with _relu, _product and _words behind them",
+                where="the graph for hls4ml",
+                remedy="give the layers other names",
+            ) from error
         return model
 
     def _write(self, node: Node) -> None:

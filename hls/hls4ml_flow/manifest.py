@@ -5,12 +5,16 @@ Saved beside the project as ``edgeval_project.json``, so that the C-simulation b
 
 from __future__ import annotations
 
+import re
+from math import prod
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from hls.errors import RunDirectoryError, UsageError
+from hls.readers import UnreadableError, read_json
+from hls.sizes import MOST_WORDS
 
 MANIFEST_FILE = "edgeval_project.json"
 PROJECT_NAME = "edgeval_network"
@@ -157,11 +161,43 @@ def load_manifest(project: Path) -> Manifest:
         RunDirectoryError: missing or damaged.
     """
     try:
-        return msgspec.json.decode((project / MANIFEST_FILE).read_bytes(), type=Manifest)
-    except (OSError, msgspec.MsgspecError) as error:
+        manifest = read_json(project / MANIFEST_FILE, Manifest)
+        _require_plain(manifest)
+    except UnreadableError as error:
         raise RunDirectoryError(
-            found=f"{type(error).__name__}: {error}",
+            found=str(error),
             allowed="a project folder written by `edgeval export`",
             where=str(project / MANIFEST_FILE),
             remedy="run `edgeval export` again",
         ) from error
+    return manifest
+
+
+def _require_plain(manifest: Manifest) -> None:
+    """Names of a manifest become paths and C++, its sizes allocations: only what edgeval itself writes may be there."""
+    names = [manifest.project, *(tap.hls_layer for tap in manifest.taps), *(a.symbol for a in manifest.arrays)]
+    items: list[Port | Tap | Array | CppType] = [
+        manifest.input, manifest.output, *manifest.taps, *manifest.arrays, *manifest.types,
+    ]  # fmt: skip
+    names += [item.cpp_type for item in items if not isinstance(item, Tap)]
+    for port in (manifest.input, manifest.output):
+        names += port.cpp_name.split(".")
+    for name in names:
+        if not _IDENTIFIER.fullmatch(name) or len(name) > _LONGEST_SYMBOL:
+            raise UnreadableError(f"the name {name[:60]!r}, which is no C++ identifier")
+    for item in items:
+        if not 1 <= item.width_bits <= _WIDEST_BITS or abs(item.unit_log2) > _FARTHEST_UNIT:
+            raise UnreadableError(f"words of {item.width_bits} bits with a unit of 2**{item.unit_log2}")
+        if not isinstance(item, CppType) and not 1 <= item.size <= MOST_WORDS:
+            raise UnreadableError(f"{item.size} words")
+    for array in manifest.arrays:
+        whole = sorted(array.axes) == list(range(len(array.shape))) and min(array.shape, default=1) >= 1
+        if array.tensor is not None and not (whole and prod(array.shape) == array.size and 0 <= array.copy <= _COPIES):
+            raise UnreadableError(f"array {array.symbol} of {array.size} words, shape {array.shape}, axes {array.axes}")
+
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LONGEST_SYMBOL = 200
+_WIDEST_BITS = 256
+_FARTHEST_UNIT = 1 << 11
+_COPIES = 2

@@ -17,13 +17,13 @@ from typing import Any, Literal
 
 import msgspec
 import onnx
-import yaml
 
 from hls.errors import RunDirectoryError, ToolError, UsageError
 from hls.files import atomic_write, replace_folder
 from hls.hls4ml_flow.native_project import read_project
 from hls.hls4ml_flow.options import Backend, IoType, Strategy
 from hls.hls4ml_flow.project import forget_location, quiet
+from hls.readers import UnreadableError, read_json, read_yaml
 
 NATIVE_FILE = "edgeval_native.json"
 PREPARED_FILE = "prepared.onnx"
@@ -74,10 +74,10 @@ def load_native_manifest(folder: Path) -> NativeManifest:
         RunDirectoryError: missing or damaged.
     """
     try:
-        return msgspec.json.decode((folder / NATIVE_FILE).read_bytes(), type=NativeManifest)
-    except (OSError, msgspec.MsgspecError) as error:
+        return read_json(folder / NATIVE_FILE, NativeManifest)
+    except UnreadableError as error:
         raise RunDirectoryError(
-            found=f"{type(error).__name__}: {error}",
+            found=str(error),
             allowed="a project written by `edgeval export --flow native` or taken by `--project`",
             where=str(folder / NATIVE_FILE),
             remedy="export again",
@@ -91,9 +91,9 @@ def load_config(path: Path) -> dict[str, Any]:
         UsageError: unreadable, no YAML, or sections hls4ml's format does not have.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _usage(f"{type(error).__name__}: {error}", "a readable YAML file", str(path)) from error
+        content = read_yaml(path) or {}
+    except UnreadableError as error:
+        raise _usage(str(error), "a readable YAML file", str(path)) from error
     content = content.get("HLSConfig", content) if isinstance(content, dict) else content
     allowed = {"Model", "LayerName", "LayerType", "Optimizers"}
     if not isinstance(content, dict) or not set(content) <= allowed:

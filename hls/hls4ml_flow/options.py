@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
 from hls.errors import UsageError
 from hls.formats import MAXIMUM_WIDTH_BITS, WordFormat
 from hls.graph import IntegerGraph
 from hls.nodes import Conv, MatMul
+from hls.readers import UnreadableError, read_yaml
 
 Backend = Literal["Vitis", "Vivado", "Quartus", "Catapult"]
 """hls4ml back ends whose C-simulation needs no vendor tool."""
@@ -95,9 +95,9 @@ def load_overrides(path: Path) -> dict[str, Any]:
         UsageError: unreadable, not YAML, or keys hls4ml's format does not have.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _usage(f"{type(error).__name__}: {error}", "a readable YAML file", str(path)) from error
+        content = read_yaml(path) or {}
+    except UnreadableError as error:
+        raise _usage(str(error), "a readable YAML file", str(path)) from error
     content = content.get("HLSConfig", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not set(content) <= {"Model", "LayerName"}:
         keys = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__

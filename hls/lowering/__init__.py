@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import onnx
-from onnx import numpy_helper
 
-from hls.errors import LoweringError
+from hls.errors import InputError, LoweringError
 from hls.graph import IntegerGraph
 from hls.lowering.constants import fold, lower_constant, lower_shape
 from hls.lowering.elementwise import (
@@ -60,6 +59,7 @@ from hls.lowering.pooling import (
 )  # fmt: skip
 from hls.lowering.quant import lower_bipolar, lower_quant, lower_trunc
 from hls.lowering.repair import repaired
+from hls.lowering.sound_model import MALFORMED, constant_values, malformed, require_sound_model
 from hls.lowering.symbols import (
     Builder,
     Constant,
@@ -69,9 +69,12 @@ from hls.lowering.symbols import (
     QuantizerTrace,
     Symbol,
     Wire,
+    safe_name,
     where,
 )  # fmt: skip
 from hls.lowering.tail import finish
+from hls.sizes import MOST_INPUT_WORDS, require_shape
+from hls.soundness import require_sound
 
 LOWERINGS: dict[str, Lowering] = {
     "Abs": lower_function("abs"),
@@ -177,6 +180,7 @@ def lower_traced(model: onnx.ModelProto, *, input_format: InputWords | None = No
     Raises:
         LoweringError: an operator, scale, bias or layout with no exact integer meaning; names layer and remedy.
     """
+    require_sound_model(model)
     _require_quantized(model.graph)
     model, notes = repaired(model)
     graph = model.graph
@@ -184,7 +188,7 @@ def lower_traced(model: onnx.ModelProto, *, input_format: InputWords | None = No
     builder = Builder(strict=strict, input_format=input_format, notes=list(notes), opset=opset)
     builder.channels_first_ranks = _channels_first_ranks(graph)
     for initializer in graph.initializer:
-        builder.symbols[initializer.name] = Constant(values=numpy_helper.to_array(initializer))
+        builder.symbols[initializer.name] = Constant(values=constant_values(initializer))
     _add_input(builder, graph)
     _require_one_output(graph)
     needed = _needed(graph)
@@ -193,6 +197,7 @@ def lower_traced(model: onnx.ModelProto, *, input_format: InputWords | None = No
         if any(name in needed for name in node.output):
             _lower_node(builder, node, readers)
     network, output = finish(builder, graph.output[0].name)
+    _require_sound_network(network)
     tensors = {
         name: symbol
         for name, symbol in builder.symbols.items()
@@ -204,11 +209,26 @@ def lower_traced(model: onnx.ModelProto, *, input_format: InputWords | None = No
     )  # fmt: skip
 
 
+def _require_sound_network(network: IntegerGraph) -> None:
+    try:
+        require_sound(network)
+    except InputError as error:
+        raise LoweringError(
+            found=f"{error.found} ({error.where})",
+            allowed=error.allowed,
+            where="the integer network of this graph",
+            remedy="check that layer's sizes and attributes with onnx.checker; if they are right, please report it",
+        ) from error
+
+
 def _lower_node(builder: Builder, node: onnx.NodeProto, readers: Counter[str]) -> None:
-    outputs: Symbol | tuple[Symbol, ...] | None = fold(builder, node)
-    if outputs is None:
-        _require_supported(node)
-        outputs = LOWERINGS[node.op_type](builder, node)
+    try:
+        outputs: Symbol | tuple[Symbol, ...] | None = fold(builder, node)
+        if outputs is None:
+            _require_supported(node)
+            outputs = LOWERINGS[node.op_type](builder, node)
+    except MALFORMED as error:
+        raise malformed(node, error) from error
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     for name, output in zip(node.output, outputs, strict=False):  # a Dropout's mask is no word
         # A bias of one reader must not change the words of another: a layer read twice is closed.
@@ -235,10 +255,11 @@ def _add_input(builder: Builder, graph: onnx.GraphProto) -> None:
             where=f"graph input {inputs[0].name}",
             remedy="export with a fixed input shape",
         )
-    builder.input = inputs[0].name
-    source = FloatInput(name=inputs[0].name, view=shape, order=tuple(range(len(shape))))
+    require_shape(shape, f"graph input {inputs[0].name[:100]}", MOST_INPUT_WORDS)
+    builder.input = builder.unique_name(safe_name(inputs[0].name, "input"))
+    source = FloatInput(name=builder.input, view=shape, order=tuple(range(len(shape))))
     builder.symbols[inputs[0].name] = source
-    builder.values[inputs[0].name] = input_value(source)
+    builder.values[builder.input] = input_value(source)
 
 
 def _require_quantized(graph: onnx.GraphProto) -> None:
@@ -278,7 +299,8 @@ def _channels_first_ranks(graph: onnx.GraphProto) -> frozenset[int]:
     for node in graph.node:
         if node.op_type in _WINDOWS and not node.domain.endswith("channels_last"):
             kernel = next((len(item.ints) for item in node.attribute if item.name == "kernel_shape"), 0)
-            ranks.add(kernel + 1 if kernel else constants.get(node.input[1], 4) - 1)
+            weight = node.input[1] if len(node.input) > 1 else ""
+            ranks.add(kernel + 1 if kernel else constants.get(weight, 4) - 1)
     return frozenset(ranks)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from hls.errors import LoweringError
+from hls.lowering.folded_size import require_room
+from hls.lowering.sound_model import constant_values
 from hls.lowering.symbols import Builder, Constant, FloatInput, Symbol, Wire, attribute, where
 
 FOLDABLE = frozenset({
@@ -24,7 +26,7 @@ def lower_constant(builder: Builder, node: onnx.NodeProto) -> Constant:
     for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
         value = attribute(node, name, None)
         if isinstance(value, onnx.TensorProto):
-            return Constant(values=numpy_helper.to_array(value))
+            return Constant(values=constant_values(value))
         if value is not None:
             return Constant(values=np.asarray(value))
     raise LoweringError(
@@ -60,6 +62,7 @@ def fold(builder: Builder, node: onnx.NodeProto) -> tuple[Symbol, ...] | None:
         for name in node.input
         if name and isinstance(symbol := builder.symbols[name], Constant)
     }
+    builder.computed = require_room(node, list(feeds.values()), builder.computed)
     graph = helper.make_graph(
         [copy],
         "constant",

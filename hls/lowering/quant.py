@@ -241,6 +241,14 @@ def _quantize_constant(
     """
     real = np.asarray(values, np.float64)
     zero_point = _whole_zero_points(node, parameters.zero_point)
+    shape = np.broadcast_shapes(real.shape, parameters.scale.shape, zero_point.shape)
+    if shape != real.shape and np.size(real) != np.prod(shape):
+        raise LoweringError(
+            found=f"scale of shape {list(parameters.scale.shape)} for a constant of shape {list(real.shape)}",
+            allowed="a scale that broadcasts to the constant",
+            where=where(node),
+            remedy="export the scale with the constant's rank",
+        )
     if parameters.bipolar:
         words = np.where(real >= 0, 1, -1).astype(np.int64)
     else:
@@ -257,14 +265,6 @@ def _quantize_constant(
                 f"{where(node)}: {count} constants lie on a rounding boundary as far as float32 can tell; their words "
                 "are those of float32 arithmetic, as torch and qonnx compute it"
             )
-    shape = np.broadcast_shapes(real.shape, parameters.scale.shape, zero_point.shape)
-    if shape != real.shape and np.size(real) != np.prod(shape):
-        raise LoweringError(
-            found=f"scale of shape {list(parameters.scale.shape)} for a constant of shape {list(real.shape)}",
-            allowed="a scale that broadcasts to the constant",
-            where=where(node),
-            remedy="export the scale with the constant's rank",
-        )
     return QuantizedConstant(
         words=words.reshape(real.shape),
         format=parameters.code,

@@ -18,6 +18,7 @@ from hls.intervals import Interval
 from hls.lowering.boundaries import Quantizer
 from hls.lowering.chain import Chain, Rationals, floats
 from hls.nodes import Node
+from hls.sizes import LONGEST_NAME, require_shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,7 @@ class Builder:
         opset: Version of the standard operators.
         allowances: What a float32 execution may be off by at some values beside its roundings there, in real units:
             float constants that lowering rounded to whole words, or took through a layer.
+        computed: Numbers of all constants that the graph computed so far.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -144,10 +146,11 @@ class Builder:
     allowances: dict[str, Fraction] = field(default_factory=dict)
     input_format: InputWords | None = None
     taken_names: set[str] = field(default_factory=set)
+    computed: int = 0
 
     def symbol(self, node: onnx.NodeProto, position: int) -> Symbol:
         """What the given input of an ONNX node is."""
-        name = node.input[position]
+        name = node.input[position] if position < len(node.input) else ""
         if name not in self.symbols:
             raise LoweringError(
                 found=f"input {name!r}, which nothing before it produces",
@@ -158,7 +161,12 @@ class Builder:
         return self.symbols[name]
 
     def emit(self, node: Node, shape: tuple[int, ...], word_format: WordFormat, scale: Rationals) -> str:
-        """Add a node and the value it produces; returns the value's name."""
+        """Add a node and the value it produces; returns the value's name.
+
+        Raises:
+            LoweringError: more words than any device computes.
+        """
+        require_shape(shape, f"layer {node.name}")
         self.nodes.append(node)
         self.values[node.output] = Value(shape=shape, format=word_format, scale=floats(scale))
         return node.output
@@ -189,19 +197,18 @@ class Builder:
     def layer_name(self, node: onnx.NodeProto, fallback: str) -> str:
         """A short unique name for a layer, from the exporter's path: ``/fc1/Gemm`` becomes ``fc1``."""
         parts = [part for part in node.name.split("/") if part and part not in _EXPORTER_NOISE]
-        if parts and re.fullmatch(rf"{node.op_type}(_\d+)?", parts[-1]):
+        if parts and re.fullmatch(rf"{re.escape(node.op_type)}(_\d+)?", parts[-1]):
             parts.pop()
-        name = re.sub(r"\W", "_", "_".join(parts)) or fallback
-        name = f"{fallback}_{name}" if name[0].isdigit() else name  # it becomes a C++ identifier
-        return self.unique_name(name)
+        name = safe_name("_".join(parts), fallback)
+        return self.unique_name(f"{fallback}_{name}" if name in _HLS4ML else name)
 
     def unique_name(self, name: str) -> str:
         """The name itself, or with a number behind it where it is taken; taken from now on."""
         unique, count = name, 1
-        while unique in self.taken_names:
+        while not self.taken_names.isdisjoint(_with_tensors(unique)):
             count += 1
             unique = f"{name}_{count}"
-        self.taken_names.add(unique)
+        self.taken_names.update(_with_tensors(unique))
         return unique
 
 
@@ -221,9 +228,36 @@ _EXPORTER_NOISE = {
 }  # fmt: skip
 
 
+def _with_tensors(name: str) -> tuple[str, ...]:
+    """A layer's name, and what those of its stored tensors become in the generated project."""
+    return (name, *(f"{name}_{tensor}" for tensor in ("weight", "bias", "thresholds", "table")))
+
+
+_HLS4ML = {"input", "network_input"}
+"""Names that hls4ml, or the graph it is given, has for itself."""
+
+
+def safe_name(text: str, fallback: str) -> str:
+    """A name that may stand in C++, in paths and on pages: what is no ASCII letter or digit becomes an underscore.
+
+    Example:
+        >>> safe_name("fc1", "x"), safe_name('a"; #include', "x"), safe_name("4", "pool"), safe_name("名", "x")
+        ('fc1', 'a___include', 'pool_4', '_')
+    """
+    name = re.sub(r"[^A-Za-z0-9_]", "_", text[: 4 * LONGEST_NAME])[: LONGEST_NAME - _ROOM] or fallback
+    return f"{fallback}_{name}" if name[0].isdigit() else name
+
+
+_ROOM = 32
+"""Characters left for a fallback in front, a number behind and the names of a layer's tensors."""
+
+
 def where(node: onnx.NodeProto) -> str:
     """How an error names an ONNX node."""
-    return f"layer {node.name or '(unnamed)'} ({node.op_type})"
+    return f"layer {node.name[:_LONGEST_SHOWN] or '(unnamed)'} ({node.op_type[:_LONGEST_SHOWN]})"
+
+
+_LONGEST_SHOWN = 120
 
 
 def accumulator_format(node: onnx.NodeProto, interval: Interval) -> WordFormat:

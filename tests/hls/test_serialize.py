@@ -36,7 +36,8 @@ def branches() -> IntegerGraph:
     right = net.transpose(net.slice(pooled, 0, 0, 2), (0, 1, 2))
     net.add([left, right], [1, -2])
     return net.graph(
-        tail=(HostAffine(factors=(0.5, 0.25), offsets=(1.0,)), HostApply(function="softmax")), output_axes=(2, 0, 1),
+        tail=(HostAffine(factors=(0.5, 0.25, 2.0, 1.0), offsets=(1.0,)), HostApply(function="softmax")),
+        output_axes=(2, 0, 1),
         notes=("a note",),
     )  # fmt: skip
 
