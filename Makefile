@@ -14,7 +14,7 @@ CPP_FILES := find hls/cpp fault_injection/cpp -name '*.h' -o -name '*.hpp' -o -n
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-long doctest lint types contracts format wheel check clean
+.PHONY: help venv demo test test-slow test-long doctest lint types contracts docs format wheel check clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,11 @@ types: venv ## mypy --strict
 contracts: venv ## which package may import which
 	$(BIN)/lint-imports
 
+docs: venv ## the documentation site, strictly; open build/site/index.html
+	rm -rf build/site
+	$(BIN)/python -m sphinx --builder html --conf-dir docs --doctree-dir build/doctrees --fail-on-warning --keep-going --quiet . build/site
+	! grep -rlE '<(script|link|img|iframe)[^>]*(src|href)="(https?:)?//' build/site --include='*.html' # nothing from elsewhere
+
 format: venv ## rewrite Python and C++ in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -62,7 +67,7 @@ wheel: venv ## build dist/*.tar.gz and, from it, dist/*.whl: the same bytes from
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600) $(BIN)/python -m build --no-isolation
 
-check: lint types contracts doctest test test-slow wheel ## all checks, the quick ones first
+check: lint types contracts doctest docs test test-slow wheel ## all checks, the quick ones first
 
 clean: ## remove what was built or cached; keeps .venv and runs
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,7 +19,7 @@ class Execution:
     """What a network computed.
 
     Attributes:
-        output: Output words, shape (samples, *shape of the output value).
+        output: Output words, samples first, then the shape of the output value.
         taps: Words of the values asked for, by value name, samples first.
     """
 

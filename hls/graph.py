@@ -209,7 +209,7 @@ class IntegerGraph:
         """Turn real inputs into input words, in float64, as every executor will get them.
 
         Args:
-            values: Real numbers of any numeric type, shape (samples, *input shape); anything else is refused here.
+            values: Real numbers of any numeric type, samples first, then the input's shape; anything else is refused.
 
         Returns:
             Words, samples first, channels last.
