@@ -209,11 +209,12 @@ def require_inside(folder: Path) -> None:
                     elif not entry.is_file(follow_symlinks=False) and not _leads_inside(entry, root):
                         raise _leads_out(Path(entry.path))
         except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
             raise RunDirectoryError(
-                found=f"{type(error).__name__}: {error}",
+                found="no such folder" if missing else f"{type(error).__name__}: {error}",
                 allowed="a folder that can be read",
                 where=str(folder),
-                remedy="check its permissions",
+                remedy="check the path, or make the run first" if missing else "check its permissions",
             ) from error
 
 

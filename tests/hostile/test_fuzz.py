@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from support import fuzz_mutations, fuzz_targets
 from support.fuzzing import fuzz
+
+from hls.errors import EdgevalError
 
 QUICK = {"network": 150, "records": 150}
 """Targets that need no torch and no hls4ml: a small share in every test run."""
@@ -30,3 +34,19 @@ def test_ten_thousand_damaged_files_are_taken_or_refused(target: str, tmp_path: 
     tally = fuzz(target, tmp_path, count=LONG[target])
     assert tally.findings == []
     assert tally.cases == LONG[target]
+
+
+@pytest.mark.parametrize("target", ["network", "samples", "columns", "settings", "checkpoint"])
+def test_what_is_fuzzed_is_taken_undamaged(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("damaged_bytes", "damaged_onnx", "damaged_json", "damaged_archive", "damaged_text"):
+        monkeypatch.setattr(fuzz_mutations, name, lambda content, *_: content)
+    (tmp_path / "corpus").mkdir()
+    attempt = fuzz_targets.targets()[target](tmp_path / "corpus")
+    taken = 0
+    for case in range(8):
+        place = tmp_path / str(case)
+        place.mkdir()
+        with contextlib.suppress(EdgevalError):  # settings that end the file's own meaning, a pickle with code in it
+            attempt(case, place)
+            taken += 1
+    assert taken >= 7

@@ -32,6 +32,7 @@ def record_kinds() -> tuple[type[msgspec.Struct], ...]:
     for module in pkgutil.iter_modules(edgeval.__path__):
         if module.name.endswith("_record") or module.name in ("records",):
             importlib.import_module(f"edgeval.{module.name}")
+    importlib.import_module("edgeval.regression.baseline")
     from edgeval.run_record import RecordPart
 
     kinds, waiting = [], [RecordPart]
@@ -70,7 +71,7 @@ def _leaf(kind: inspect.Type, field: str, text: Text) -> Any:
         case inspect.FloatType():
             return 0.5
         case inspect.BoolType():
-            return True
+            return False
         case inspect.NoneType():
             return None
         case inspect.EnumType(cls=cls):
