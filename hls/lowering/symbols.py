@@ -242,7 +242,7 @@ def safe_name(text: str, fallback: str) -> str:
 
     Example:
         >>> safe_name("fc1", "x"), safe_name('a"; #include', "x"), safe_name("4", "pool"), safe_name("名", "x")
-        ('fc1', 'a___include', 'pool_4', '_')
+        ('fc1', 'a____include', 'pool_4', '_')
     """
     name = re.sub(r"[^A-Za-z0-9_]", "_", text[: 4 * LONGEST_NAME])[: LONGEST_NAME - _ROOM] or fallback
     return f"{fallback}_{name}" if name[0].isdigit() else name
