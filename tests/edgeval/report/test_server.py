@@ -218,15 +218,21 @@ def test_options_that_contradict_each_other_are_refused(run: Path, capsys: pytes
 
 
 def test_ctrl_c_ends_it_with_the_code_of_an_interruption(run: Path) -> None:
-    command = [sys.executable, "-m", "edgeval", "report", str(run), "--serve"]
+    started = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in a background job
+    )
+    command = [sys.executable, "-c", f"{started}; from edgeval.cli import main; main()", "report", str(run), "--serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.fullmatch(r"report at http://127\.0\.0\.1:(\d+)/\n", line)
-        assert found is not None, line
-        assert ask(int(found[1]), "/")[0] == 200
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.fullmatch(r"report at http://127\.0\.0\.1:(\d+)/\n", line)
+            assert found is not None, line
+            assert ask(int(found[1]), "/")[0] == 200
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # nothing to do where it has ended; else the block would wait for it for ever
     assert process.returncode == 130
     assert errors.startswith("Ctrl-C ends it\n")
     assert "Traceback" not in errors
