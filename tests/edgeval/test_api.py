@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from support.chromium import chromium, needs_chromium
+from support.chromium import needs_chromium
 from support.native_runs import Perceptron, grid_inputs
 from support.networks import Mlp
 
@@ -489,18 +489,19 @@ def test_a_long_table_says_what_it_leaves_out(exported: edgeval.ExportResult) ->
 class TestInABrowser:
     pytestmark = needs_chromium
 
-    def test_every_piece_can_be_read_in_both_schemes_at_the_width_of_a_phone(self, pieces: list[str]) -> None:
-        with chromium() as browser:
-            for ground, ink in (("#ffffff", "#111111"), ("#111111", "#e0e0e0")):
-                page = browser.new_page(viewport={"width": 390, "height": 800})
-                said: list[str] = []
-                page.on("console", lambda message, said=said: said.append(message.text))
-                page.on("request", lambda request, said=said: said.append(request.url))
-                page.set_content(f"<body style='background:{ground};color:{ink}'>{''.join(pieces)}</body>")
-                assert said == []
-                assert page.evaluate("document.documentElement.scrollWidth") <= 390
-                inks = page.evaluate("[...document.querySelectorAll('td')].map(cell => getComputedStyle(cell).color)")
-                assert set(inks) == {page.evaluate("getComputedStyle(document.body).color")}
+    def test_every_piece_can_be_read_in_both_schemes_at_the_width_of_a_phone(
+        self, pieces: list[str], browser: Any
+    ) -> None:
+        for ground, ink in (("#ffffff", "#111111"), ("#111111", "#e0e0e0")):
+            page = browser.new_page(viewport={"width": 390, "height": 800})
+            said: list[str] = []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("request", lambda request, said=said: said.append(request.url))
+            page.set_content(f"<body style='background:{ground};color:{ink}'>{''.join(pieces)}</body>")
+            assert said == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            inks = page.evaluate("[...document.querySelectorAll('td')].map(cell => getComputedStyle(cell).color)")
+            assert set(inks) == {page.evaluate("getComputedStyle(document.body).color")}
 
 
 # Types.

@@ -20,7 +20,7 @@ TARGETS = ["digits", pytest.param("freesolv", marks=pytest.mark.data)]
 
 
 @pytest.mark.parametrize("per_channel", [False, True], ids=["per-tensor", "per-channel"])
-@pytest.mark.parametrize("bits", [3, *(pytest.param(bits, marks=pytest.mark.long) for bits in (4, 6)), 8])
+@pytest.mark.parametrize("bits", [3, *(pytest.param(bits, marks=pytest.mark.long) for bits in (4, 6, 8))])
 @pytest.mark.parametrize("target", TARGETS)
 def test_engine_and_csim_give_the_same_words(target: str, bits: int, per_channel: bool, tmp_path: Path) -> None:
     run = tmp_path / "run"

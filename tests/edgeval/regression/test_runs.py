@@ -36,6 +36,7 @@ def test_a_regression_without_a_float_model_needs_a_threshold_for_its_faults(tmp
 
 
 @pytest.mark.gxx
+@pytest.mark.slow
 def test_with_a_threshold_a_regressions_faults_are_judged(tmp_path: Path) -> None:
     run = RunDirectory(exported_run(tmp_path, task="regression"))
     faults = observe(run, "run", "run", Asked(faults=5, tolerance=0.5, workers=1)).run.faults

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from support.chromium import chromium
 
 from edgeval.architecture import perceptron
 from edgeval.records import (
@@ -279,10 +277,3 @@ def make_view() -> MakeView:
 def view() -> RunView:
     """A small complete run."""
     return build_view("digits", (8, 6, 3))
-
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    """One Chromium for all pages of this folder."""
-    with chromium() as opened:
-        yield opened

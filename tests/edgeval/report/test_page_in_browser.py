@@ -127,7 +127,7 @@ def test_text_from_outside_stays_text(opened: Callable[..., Opened]) -> None:
     assert "<b>--ink</b>" in ticks
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280])
+@pytest.mark.parametrize("width", [320, *(pytest.param(width, marks=pytest.mark.long) for width in (390, 1280))])
 def test_nothing_sticks_out_of_the_page(opened: Callable[..., Opened], width: int) -> None:
     view = opened(width)
     view.page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")

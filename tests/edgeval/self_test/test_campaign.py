@@ -46,6 +46,7 @@ def test_every_visible_error_of_a_campaign_is_detected(run: RunDirectory, capsys
     assert first.endswith("on 20 samples")
 
 
+@pytest.mark.slow
 def test_json_prints_exactly_the_record(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     assert edgeval(["inject-faults", str(run.path), "--self-test", "--sample", "40", "--samples", "9", "--json"]) == 0
     printed = capsys.readouterr().out
@@ -117,6 +118,7 @@ def test_no_visible_error_is_no_verdict(run: RunDirectory) -> None:
     assert record.headline == ("SELF-TEST NO VERDICT: no mutant has a visible effect (1 without a place) on 9 samples")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_record_and_another_one_other_places(run: RunDirectory) -> None:
     def places(seed: int) -> list[str]:
         record = self_test_campaign(run, FaultOptions(sample=60, samples=12, seed=seed), mutations=FEW)
