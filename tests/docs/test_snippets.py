@@ -132,6 +132,8 @@ def _to_run(page: str, *, long: bool) -> list[Block]:
 
 
 RUN_PAGES = list(dict.fromkeys(block.page for block in BLOCKS if _to_run(block.page, long=False)))
+IN_CI = ("docs/tutorial.md",)
+"""Pages that CI has time for: the tutorial calls most verbs. `make test-long` runs all."""
 LONG_PAGES = list(dict.fromkeys(block.page for block in BLOCKS if _listed(block, LONG)))
 
 
@@ -243,7 +245,9 @@ def _follow(page: str, start: Start, folder: Path, *, long: bool) -> None:
 
 @pytest.mark.gxx
 @pytest.mark.slow
-@pytest.mark.parametrize("page", RUN_PAGES)
+@pytest.mark.parametrize(
+    "page", [page if page in IN_CI else pytest.param(page, marks=pytest.mark.long) for page in RUN_PAGES]
+)
 def test_a_page_does_what_it_says(page: str, start: Start, tmp_path: Path) -> None:
     _follow(page, start, tmp_path, long=False)
 

@@ -245,7 +245,7 @@ def test_a_plan_shows_the_first_line_of_its_command(
     assert plan.chosen == "exhaustive"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_training_shows_the_first_line_of_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = edgeval.train("digits", tmp_path / "run", epochs=1, progress=False)
     assert capsys.readouterr() == ("", "")
@@ -298,7 +298,7 @@ def test_every_second_opinion_has_its_row(exported: edgeval.ExportResult) -> Non
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_was_locked_passes(
     exported: edgeval.ExportResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -347,14 +347,14 @@ def live_module() -> Any:
 MODULE_INPUTS = np.random.default_rng(0).uniform(0.0, 1.0, (30, 8)).astype(np.float32)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_module_without_quantizers_is_refused() -> None:
     with pytest.raises(edgeval.InputError, match="Linear without a single Brevitas quantizer"):
         edgeval.export(torch.nn.Linear(2, 2), inputs=MODULE_INPUTS)
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_live_module_is_compared_and_left_as_it_was() -> None:
     module = live_module().train()
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -370,7 +370,7 @@ def test_a_live_module_is_compared_and_left_as_it_was() -> None:
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_of_hls4ml_is_judged_where_it_writes_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, inputs = Perceptron().model(), grid_inputs((8,))
     with warnings.catch_warnings():
@@ -522,7 +522,7 @@ edgeval.compaare("runs/digits")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_type_checker_knows_the_api(tmp_path: Path) -> None:
     (tmp_path / "snippet.py").write_text(SNIPPET, encoding="utf-8")
     root = Path(__file__).parents[2]

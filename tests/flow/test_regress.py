@@ -142,7 +142,7 @@ def test_a_changed_weight_is_locked_by_an_update_and_passes_then(locked: Path, t
     assert len(rows) == 1  # the one line of that tensor
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_csim_of_another_strategy_is_built_and_matches(locked: Path, tmp_path: Path, capsys: Capture) -> None:
     assert edgeval(check(changed(locked, tmp_path, unchanged, options=ProjectOptions(strategy="Resource")))) == 1
     output = capsys.readouterr().out

@@ -69,7 +69,7 @@ def test_wrong_perceptrons_are_detected_by_everything_that_has_to_see_them(mlp: 
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_comparison_that_always_says_match_misses_what_words_have_to_see(
     mlp: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +82,7 @@ def test_a_comparison_that_always_says_match_misses_what_words_have_to_see(
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_audit_that_finds_nothing_is_missed_although_the_words_differ(
     mlp: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +94,7 @@ def test_an_audit_that_finds_nothing_is_missed_although_the_words_differ(
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dropped_transpose_differs_first_where_the_words_go_wrong(
     exported: Callable[[str, onnx.ModelProto], RunDirectory],
 ) -> None:
