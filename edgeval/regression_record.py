@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from edgeval.run_record import Fingerprint, RecordPart
+
+DEFAULT_BASELINE = Path("edgeval-baseline.json")
+"""The file that runs are locked in unless another is named."""
 
 GateName = Literal[
     "options", "network", "types", "weights", "words", "csim", "metric", "faults", "resources", "latency", "versions"

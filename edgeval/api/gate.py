@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
 
 from edgeval.api.results import CheckResult, LockResult
-from edgeval.api.run import Run
-from edgeval.api.sources import FilePath, RunLike, run_of
+from edgeval.api.sources import FilePath, RunLike, several
 from edgeval.progress import shown
-from edgeval.regression_record import Tolerances
-
-DEFAULT_BASELINE = "edgeval-baseline.json"
+from edgeval.regression_record import DEFAULT_BASELINE, Tolerances
 
 
 def lock(  # noqa: PLR0913  # the options of the command
@@ -100,9 +96,3 @@ def check(  # noqa: PLR0913  # the options of the command
             workers=workers,
         )
     return CheckResult(baseline=Path(baseline), record=record)
-
-
-def several(runs: RunLike | Sequence[RunLike]) -> tuple[Run, ...]:
-    """One run or several, as several."""
-    many = runs if isinstance(runs, Sequence) and not isinstance(runs, str | PathLike) else [runs]
-    return tuple(run_of(run) for run in many)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +21,7 @@ from edgeval.api.sources import (
     project_folder,
     run_of,
     samples_file,
+    several,
 )
 from edgeval.progress import shown
 from hls.hls4ml_flow.options import Backend, IoType, ProjectOptions, Strategy, load_overrides
@@ -206,15 +206,15 @@ def write_report(runs: RunLike | Sequence[RunLike], output: FilePath | None = No
         Where the page is.
 
     Raises:
-        UsageError: no run. RunDirectoryError: not a run directory, or a file in it is damaged.
+        UsageError: no run. RunDirectoryError: not a run directory, or its parts contradict each other. Record files
+            that cannot be read are named on the page.
     """
     from edgeval.report.load import load_run_view
     from edgeval.report.page import render_page
     from hls.errors import UsageError
     from hls.files import atomic_write
 
-    many = runs if isinstance(runs, Sequence) and not isinstance(runs, str | PathLike) else [runs]
-    paths = [run_of(run).path for run in many]
+    paths = [run.path for run in several(runs)]
     if not paths:
         raise UsageError(found="no run", allowed="one or more", where="runs", remedy="give the run to report about")
     page = Path(output) if output is not None else paths[0] / "report.html"

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -80,6 +80,12 @@ def run_of(run: RunLike) -> Run:
         where="run",
         remedy="give edgeval.open_run(path), or what edgeval.export returned",
     )
+
+
+def several(runs: RunLike | Sequence[RunLike]) -> tuple[Run, ...]:
+    """One run or several, as several."""
+    many = runs if isinstance(runs, Sequence) and not isinstance(runs, str | PathLike) else [runs]
+    return tuple(run_of(run) for run in many)
 
 
 def model_of(model: Any) -> tuple[Any, Run | None]:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from cyclopts import App, Parameter
 
-from edgeval.regression_record import Gate, RegressRecord, Tolerances
+from edgeval.regression_record import DEFAULT_BASELINE, Gate, RegressRecord, Tolerances
 from edgeval.report.headlines import lock_headline
 from edgeval.report.text import percent, write_json, write_line
 from hls.errors import InputError, UsageError
-
-DEFAULT_BASELINE = Path("edgeval-baseline.json")
 
 
 @Parameter(name="*")

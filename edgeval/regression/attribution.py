@@ -12,8 +12,8 @@ from edgeval.regression.sentences import Change
 
 COMPILER = "compiler"
 """Name among the tools; it makes the C-simulation, never the network."""
-_IMPORTANT = ("hls4ml", "qonnx", "brevitas", "torch", "onnx", "edgeval-toolkit", "numpy", "python")
-"""Tools, most likely to change a network first."""
+TOOLS = ("hls4ml", "qonnx", "brevitas", "torch", "onnx", "edgeval-toolkit", "numpy", "python")
+"""Packages that can change a word, besides the compiler; most likely to change a network first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def attribution(old: LockedRun, new: LockedRun) -> Attribution:
 
 def version_changes(old: dict[str, str], new: dict[str, str]) -> list[str]:
     """Tools whose version is not as it was."""
-    names = [name for name in _IMPORTANT if name in old or name in new]
+    names = [name for name in TOOLS if name in old or name in new]
     names += sorted((old.keys() | new.keys()) - set(names))
     return [
         f"{name} {old.get(name, '(absent)')} → {new.get(name, '(absent)')}"

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from edgeval.run_record import MetricValue, RecordPart
-from hls.errors import EdgevalError, RunDirectoryError
+from hls.errors import RunDirectoryError
 from hls.files import atomic_write
 from hls.formats import WordFormat
 from hls.host import HostStep
 from hls.nodes import Node
+from hls.readers import UnreadableError, read_json
 
 BASELINE_TAG = "edgeval.baseline/1"
-DEFAULT_BASELINE = Path("edgeval-baseline.json")
 _NESTING = 4
 """Levels that are written one item a line: the file, its runs, a run, and each of its parts."""
 _LONG_TEXT = 20
@@ -257,11 +257,11 @@ def load_baseline(path: Path) -> Baseline:
         RunDirectoryError: missing, damaged, of a newer version, or no baseline.
     """
     try:
-        baseline = msgspec.json.decode(path.read_bytes(), type=Baseline)
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError, EdgevalError) as error:
-        missing = isinstance(error, FileNotFoundError)
+        baseline = read_json(path, Baseline)
+    except UnreadableError as error:
+        missing = not path.exists()
         raise RunDirectoryError(
-            found="no such file" if missing else f"{type(error).__name__}: {error}",
+            found="no such file" if missing else str(error),
             allowed=f"a baseline ({BASELINE_TAG})",
             where=str(path),
             remedy="write one with `edgeval regress lock RUN`, or name it with --baseline"

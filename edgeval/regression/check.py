@@ -12,7 +12,7 @@ from edgeval.fingerprint import digest_file, make_fingerprint
 from edgeval.regression.attribution import version_changes
 from edgeval.regression.baseline import Baseline, LockedRun, load_baseline
 from edgeval.regression.damage import NONE_ASKED
-from edgeval.regression.gates import Judged, broken, judged, observed
+from edgeval.regression.gates import Judged, broken, judged, observed_run
 from edgeval.regression.lock import refusal
 from edgeval.regression.observe import Asked, existing_run, observe, tool_versions
 from edgeval.regression_record import Gate, GateStatus, RegressRecord, Tolerances
@@ -112,7 +112,7 @@ def _checked(
         tools = version_changes(run.versions, tool_versions())
         return broken(run, f"{error.where}: {error.found}", error.remedy, tools), None, error.found
     wrong = refusal(found, path)
-    return judged(observed(run, found), tolerances), found.run, "" if wrong is None else wrong.found
+    return judged(observed_run(run, found), tolerances), found.run, "" if wrong is None else wrong.found
 
 
 def _as_locked(run: LockedRun, workers: int | None) -> Asked:

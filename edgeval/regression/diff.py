@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,7 @@ import msgspec
 
 from edgeval.regression.baseline import LockedRun, load_baseline
 from edgeval.regression.check import DEFAULT_TOLERANCES, record_of, require_tolerances
-from edgeval.regression.gates import Compared, Judged, judged
+from edgeval.regression.gates import Compared, Judged, judged, observed_run
 from edgeval.regression.observe import Asked, Observation, existing_run, observe
 from edgeval.regression_record import RegressRecord, Tolerances
 from hls.errors import UsageError
@@ -110,14 +110,4 @@ def _pairs(first: Path, old: Side, second: Path, new: Side) -> list[tuple[Locked
 def _compared(before: LockedRun, after: LockedRun, observed: Observation | None) -> Compared:
     if observed is None:
         return Compared(old=before, new=after)
-    return Compared(
-        old=before,
-        new=after,
-        graph=observed.graph,
-        inputs=observed.inputs,
-        simulated=observed.simulated,
-        wrong_faults=observed.wrong_faults,
-        stale=observed.stale,
-        report_note=observed.report_note,
-        seconds=observed.seconds,
-    )
+    return replace(observed_run(before, observed), new=after)  # under the name of the run it is compared with

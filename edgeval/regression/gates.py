@@ -52,7 +52,7 @@ class Compared:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def observed(old: LockedRun, now: Observation) -> Compared:
+def observed_run(old: LockedRun, now: Observation) -> Compared:
     """A locked run and what was observed of it now."""
     return Compared(
         old=old,

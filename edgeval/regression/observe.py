@@ -14,7 +14,7 @@ from edgeval.comparison import compare_project
 from edgeval.evaluation import run_metric
 from edgeval.fingerprint import installed_versions
 from edgeval.records import ExportRecord, MetricValue
-from edgeval.regression.attribution import COMPILER
+from edgeval.regression.attribution import COMPILER, TOOLS
 from edgeval.regression.baseline import GoldenSample, LockedFaults, LockedRun, LockedWords
 from edgeval.regression.damage import chosen_faults, measure_faults
 from edgeval.regression.locked_words import (
@@ -43,9 +43,6 @@ from hls.hls4ml_flow import load_manifest
 from hls.hls4ml_flow.audit import audit_project
 from hls.serialize import digest
 from hls.toolchain import find_compiler
-
-TOOLS = ("python", "edgeval-toolkit", "hls4ml", "qonnx", "brevitas", "torch", "onnx", "numpy")
-"""Packages that can change a word, besides the compiler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

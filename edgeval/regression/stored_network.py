@@ -16,6 +16,7 @@ from hls.graph import IntegerGraph, StoredTensor, Value
 from hls.hls4ml_flow.manifest import Array, CppType, Manifest, Port
 from hls.nodes import Conv, MatMul, Threshold
 from hls.serialize import digest
+from hls.soundness import require_sound
 
 KEPT_BITS = 8 * 200_000
 """Stored bits of a network whose words are kept: 250,000 characters. Beyond, chunks of words have digests."""
@@ -88,7 +89,7 @@ def restored(run: LockedRun) -> IntegerGraph | None:
     """The integer network of a locked run, ``None`` where its words were too many to be kept.
 
     Raises:
-        InputError: the baseline is damaged.
+        InputError: the baseline is damaged, or holds a network whose parts contradict each other.
     """
     try:
         graph = _restored(run)
@@ -102,6 +103,8 @@ def restored(run: LockedRun) -> IntegerGraph | None:
             where=f"baseline, run {run.name}",
             remedy="take the file from version control again, or lock anew",
         )
+    if graph is not None:
+        require_sound(graph)  # its digest may be forged with it
     return graph
 
 

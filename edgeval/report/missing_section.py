@@ -48,7 +48,11 @@ _MAKERS: tuple[tuple[str, str, Callable[[RunView], bool]], ...] = (
     ("Worst flips", "edgeval worst-flips RUN", lambda view: view.worst_flips is not None),
     ("Hardening", "edgeval harden RUN", lambda view: view.hardening is not None),
     ("Mission", "edgeval mission RUN --cross-section CM2 --flux PER_CM2_AND_S", lambda view: view.mission is not None),
-    ("Regression check", "edgeval regress check RUN", lambda view: view.regression is not None),
+    (
+        "Regression check",
+        "edgeval regress check RUN --json > RUN/records/regress-check.json",
+        lambda view: view.regression is not None,
+    ),
 )
 """What a record is of, the command that makes it, and whether a run has it."""
 

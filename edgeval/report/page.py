@@ -22,6 +22,7 @@ from edgeval.report.numbers import count
 from edgeval.report.run_sections import run_sections
 from edgeval.report.side_by_side import side_by_side
 from edgeval.report.view import CampaignView, RunView
+from hls.errors import RunDirectoryError
 
 __all__ = ["CampaignView", "RunView", "asset", "content_policy", "render_page"]
 
@@ -62,7 +63,22 @@ def render_page(runs: Sequence[RunView]) -> str:
 
     Returns:
         A whole HTML document. Equal views give equal pages.
+
+    Raises:
+        RunDirectoryError: records whose parts contradict each other, which no command writes.
     """
+    try:
+        return _rendered(runs)
+    except (LookupError, ValueError, ArithmeticError) as error:
+        raise RunDirectoryError(
+            found=f"records whose parts contradict each other ({type(error).__name__}: {error})",
+            allowed="records as their commands wrote them",
+            where=", ".join(view.name for view in runs),
+            remedy="run the commands that write the records again; if nobody changed them, please report it",
+        ) from error
+
+
+def _rendered(runs: Sequence[RunView]) -> str:
     figures = _Figures()
     summary = side_by_side(runs, partial(figures.place, file_name="runs")) if len(runs) > 1 else ""
     articles, links = [], []

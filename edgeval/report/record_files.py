@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -14,14 +13,12 @@ from edgeval.hardening_record import HardenRecord
 from edgeval.mission_record import MissionRecord
 from edgeval.plan_record import FaultPlan
 from edgeval.ranking_record import RankRecord
-from edgeval.records import CompareRecord, EmulatorRecord, ExportRecord, InjectRecord, MatrixRecord, load_record
+from edgeval.records import CompareRecord, EmulatorRecord, ExportRecord, InjectRecord, Kind, MatrixRecord, load_record
 from edgeval.regression_record import RegressRecord
 from edgeval.report.view import Unread
 from edgeval.self_test_record import SelfTestRecord
 from edgeval.worst_flips_record import WorstFlipsRecord
 from hls.errors import RunDirectoryError
-
-Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 NAMES: Mapping[str, type[msgspec.Struct]] = {
     "export": ExportRecord,

@@ -5,7 +5,6 @@ Saved beside the project as ``edgeval_project.json``, so that the C-simulation b
 
 from __future__ import annotations
 
-import re
 from math import prod
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from hls.errors import RunDirectoryError, UsageError
 from hls.readers import UnreadableError, read_json
 from hls.sizes import MOST_WORDS
+from hls.soundness import IDENTIFIER
 
 MANIFEST_FILE = "edgeval_project.json"
 PROJECT_NAME = "edgeval_network"
@@ -183,7 +183,7 @@ def _require_plain(manifest: Manifest) -> None:
     for port in (manifest.input, manifest.output):
         names += port.cpp_name.split(".")
     for name in names:
-        if not _IDENTIFIER.fullmatch(name) or len(name) > _LONGEST_SYMBOL:
+        if not IDENTIFIER.fullmatch(name) or len(name) > _LONGEST_SYMBOL:
             raise UnreadableError(f"the name {name[:60]!r}, which is no C++ identifier")
     for item in items:
         if not 1 <= item.width_bits <= _WIDEST_BITS or abs(item.unit_log2) > _FARTHEST_UNIT:
@@ -196,7 +196,6 @@ def _require_plain(manifest: Manifest) -> None:
             raise UnreadableError(f"array {array.symbol} of {array.size} words, shape {array.shape}, axes {array.axes}")
 
 
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LONGEST_SYMBOL = 200
 _WIDEST_BITS = 256
 _FARTHEST_UNIT = 1 << 11

@@ -46,10 +46,10 @@ NOT_RUN = {
     "docs/tutorial.md: python3 -m venv": "the installation; `.ci/run` installs the wheel into a fresh environment",
     "docs/tutorial.md: jobs:": "a workflow of GitHub; tests/ci/test_action.py runs the action's steps",
     "docs/how-to/read-a-differ.md: DIFFER 1,765": "the line that the last block prints",
-    "docs/python-api.md: import edgeval": "tests/edgeval/test_api.py runs it on a module and arrays",
+    "docs/python-api.md: import edgeval": "tests/edgeval/api/test_results.py runs it on a module and arrays",
     "README.md: make demo": "`.ci/run` runs both",
     "README.md: digits: float accuracy 98.6 %": "what `make demo` prints; `.ci/run` runs it",
-    "README.md: import edgeval": "tests/edgeval/test_api.py calls the same on a module and arrays",
+    "README.md: import edgeval": "tests/edgeval/api/test_results.py calls the same on a module and arrays",
     "README.md: $ edgeval export TFC_1W1A.onnx": "needs third-party models; tests/flow/test_third_party.py runs them",
 }
 """Blocks that no test runs, by the beginning of their name, and why."""

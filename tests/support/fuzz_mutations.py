@@ -11,10 +11,20 @@ import random
 import struct
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
+
+Attempt = Callable[[int, Path], None]
+"""Case number and an empty folder: damages a file, writes it there, reads it through an entry point."""
+
+
+def seeded(target: str, case: int) -> random.Random:
+    """The generator of one case."""
+    return random.Random(f"{target} {case}")
+
 
 HOSTILE_NAMES = (
     "", "x", "int", "class", "std", "size", "result", "input", "main", "layer2", "../../escape", "/etc/passwd", "a/b/c",

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,11 @@ import numpy as np
 import onnx
 from support import fuzz_mutations as damage
 from support.fuzz_examples import example, record_kinds
+from support.fuzz_mutations import Attempt
+from support.fuzz_weights import checkpoint, weights
 from support.networks import Mlp
 
 from hls.errors import InputError, LoweringError
-
-Attempt = Callable[[int, Path], None]
-"""Case number and an empty folder: damages a file, writes it there, reads it through an entry point."""
 
 
 class RefusedError(Exception):
@@ -37,14 +34,9 @@ def targets() -> dict[str, Callable[[Path], Attempt]]:
     """Every target by name; each is made in a folder of its own."""
     return {
         "onnx": _onnx, "onnx-export": _onnx_export, "network": _network, "samples": _samples, "records": _records,
-        "run": _run, "checkpoint": _checkpoint, "weights": _weights, "columns": _columns, "project": _project,
+        "run": _run, "checkpoint": checkpoint, "weights": weights, "columns": _columns, "project": _project,
         "settings": _settings,
     }  # fmt: skip
-
-
-def seeded(target: str, case: int) -> random.Random:
-    """The generator of one case."""
-    return random.Random(f"{target} {case}")
 
 
 def edgeval(arguments: list[object], allowed: tuple[int, ...] = (0, 1, 2, 3)) -> int:
@@ -90,7 +82,7 @@ def _onnx(folder: Path) -> Attempt:
     corpus = onnx_corpus()
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("onnx", case)
+        rng = damage.seeded("onnx", case)
         (place / "model.onnx").write_bytes(damage.damaged_onnx(rng.choice(corpus), rng))
         run = RunDirectory(place / "run")
         import_graph(place / "model.onnx", run, GraphOptions(input_format=None if rng.random() < 0.8 else "fixed<8,3>"))
@@ -108,7 +100,7 @@ def _onnx_export(folder: Path) -> Attempt:
     corpus = onnx_corpus()
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("onnx-export", case)
+        rng = damage.seeded("onnx-export", case)
         (place / "model.onnx").write_bytes(damage.damaged_onnx(rng.choice(corpus), rng))
         edgeval(["export", place / "model.onnx", "-o", place / "run"])
 
@@ -162,7 +154,7 @@ def _run(folder: Path) -> Attempt:
     files = [path for path in files if path.name not in ("network.json", "report.html") and "/." not in str(path)]
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("run", case)
+        rng = damage.seeded("run", case)
         shutil.copytree(run, place / "run")
         for path in rng.sample(files, rng.choice((1, 1, 1, 2))):
             content = (run / path).read_bytes()
@@ -188,7 +180,7 @@ def _network(folder: Path) -> Attempt:
         corpus.append((folder / f"{number}.npz").read_bytes())
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("network", case)
+        rng = damage.seeded("network", case)
         (place / "network.npz").write_bytes(damage.damaged_archive(rng.choice(corpus), rng))
         graph = load_graph(place / "network.npz")
         structure_json(graph)
@@ -214,7 +206,7 @@ def _samples(folder: Path) -> Attempt:
     corpus = buffer.getvalue()
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("samples", case)
+        rng = damage.seeded("samples", case)
         (place / "samples.npz").write_bytes(damage.damaged_archive(corpus, rng))
         samples = load_samples(place / "samples.npz", "a file")
         assert samples.digest
@@ -241,7 +233,7 @@ def _records(folder: Path) -> Attempt:
     ]
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("records", case)
+        rng = damage.seeded("records", case)
         if rng.random() < 0.15:
             kind, name, load = rng.choice(folders)
             (place / name).write_bytes(damage.damaged_json(msgspec.json.encode(example(kind)), rng))
@@ -250,97 +242,6 @@ def _records(folder: Path) -> Attempt:
         record_kind, content = rng.choice(corpus)
         (place / "record.json").write_bytes(damage.damaged_json(content, rng))
         to_json(load_record(record_kind, place / "record.json"))
-
-    return attempt
-
-
-# ---- weights --------------------------------------------------------------------------------------------------------
-
-
-def _module() -> Any:
-    from torch import nn
-
-    return nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
-
-
-def _checkpoint(folder: Path) -> Attempt:
-    import pickle
-
-    import torch
-    from safetensors.torch import save
-
-    from edgeval.own_model import load_checkpoint
-
-    module = _module()
-    state = module.state_dict()
-    corpus = [save(state)]
-    for content in (state, {"state_dict": state, "epoch": 3}):
-        for new in (True, False):
-            buffer = io.BytesIO()
-            torch.save(content, buffer, _use_new_zipfile_serialization=new)
-            corpus.append(buffer.getvalue())
-    corpus.append(pickle.dumps(_Escape()))
-
-    def attempt(case: int, place: Path) -> None:
-        rng = seeded("checkpoint", case)
-        content = rng.choice(corpus)
-        zipped = content[:2] == b"PK" and rng.random() < 0.5
-        changed = damage.damaged_archive(content, rng, "") if zipped else _damaged_header(content, rng)
-        (place / "weights.pt").write_bytes(changed)
-        load_checkpoint(module, place / "weights.pt")
-
-    return attempt
-
-
-class _Escape:
-    """What would write a file where a pickle is executed."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.system, ("touch escape",))
-
-
-def _damaged_header(content: bytes, rng: random.Random) -> bytes:
-    """safetensors: the JSON in front damaged under a right length; others by bytes."""
-    if content[8:9] != b"{" or rng.random() < 0.4:
-        return damage.damaged_bytes(content, rng)
-    length = int.from_bytes(content[:8], "little")
-    header = damage.damaged_json(content[8 : 8 + length], rng)
-    return len(header).to_bytes(8, "little") + header + content[8 + length :]
-
-
-def _weights(folder: Path) -> Attempt:
-    """The weights and the record of a trained run."""
-    import torch
-
-    from edgeval.brevitas_export import load_quantized_model, save_weights
-    from edgeval.module_export import quiet
-    from edgeval.quantize import Recipe, quantized_network
-    from edgeval.records import RunRecord, load_record
-    from edgeval.run_directory import RunDirectory
-    from edgeval.targets import find_target
-
-    target = find_target("digits")
-    chosen = Recipe()
-    recipe = replace(chosen, bias_bits=chosen.bias_bits or 16)
-    model = quantized_network(target.architecture, target.input_format, recipe, seed=0)
-    with quiet():
-        model(torch.rand(8, *target.architecture.input_shape))  # scales that are learned exist behind the first batch
-    run = RunDirectory(folder / "trained")
-    save_weights(model, run)
-    record = msgspec.json.decode(msgspec.json.encode(example(RunRecord)))
-    record |= {"source": "digits", "recipe": msgspec.to_builtins(recipe)}
-    record |= {"architecture": msgspec.to_builtins(target.architecture)}
-    text, weights = msgspec.json.encode(record), run.weights_file.read_bytes()
-
-    def attempt(case: int, place: Path) -> None:
-        rng = seeded("weights", case)
-        damaged = RunDirectory(place)
-        which = rng.random() < 0.5
-        damaged.run_file.write_bytes(damage.damaged_json(text, rng) if which else text)
-        damaged.weights_file.write_bytes(weights if which else _damaged_header(weights, rng))
-        loaded = load_record(RunRecord, damaged.run_file)
-        if loaded.recipe is not None and loaded.architecture is not None:
-            load_quantized_model(damaged, loaded)
 
     return attempt
 
@@ -364,7 +265,7 @@ def _columns(folder: Path) -> Attempt:
     corpus = {suffix: (folder / f"t{suffix}").read_bytes() for suffix in (".npz", ".parquet", ".csv", ".arff")}
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("columns", case)
+        rng = damage.seeded("columns", case)
         suffix = rng.choice(tuple(corpus))
         (place / f"t{suffix}").write_bytes(_damaged(corpus[suffix], f"t{suffix}", rng))
         read_columns(place / f"t{suffix}", numbers=["a", "b"], texts=["name"])
@@ -393,7 +294,7 @@ def _project(folder: Path) -> Attempt:
     )
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("project", case)
+        rng = damage.seeded("project", case)
         shutil.copytree(folder / "project", place / "project", ignore=shutil.ignore_patterns("nnet_utils", "ap_types"))
         for path in rng.sample(texts, rng.choice((1, 1, 2))):
             (place / "project" / path).write_bytes(_damaged((folder / "project" / path).read_bytes(), path.name, rng))
@@ -424,7 +325,7 @@ def _settings(folder: Path) -> Attempt:
     ]  # fmt: skip
 
     def attempt(case: int, place: Path) -> None:
-        rng = seeded("settings", case)
+        rng = damage.seeded("settings", case)
         content = rng.choice(special) if rng.random() < 0.05 else damage.damaged_text(text, rng)
         (place / "c.yml").write_bytes(content)
         if rng.random() < 0.5:

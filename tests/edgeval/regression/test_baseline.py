@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgeval.regression import stored_network
 from edgeval.regression.baseline import Baseline, baseline_text, load_baseline, save_baseline
-from edgeval.regression.gates import judged, observed
+from edgeval.regression.gates import judged, observed_run
 from edgeval.regression.locked_words import golden_outputs
 from edgeval.regression.observe import Observation
 from edgeval.regression_record import Tolerances
-from hls.errors import EdgevalError, RunDirectoryError
+from hls.errors import EdgevalError, InputError, RunDirectoryError
+from hls.serialize import digest
 
 
 @pytest.fixture
@@ -57,6 +59,23 @@ def test_runs_have_names_of_their_own(baseline: Baseline, tmp_path: Path, runs: 
 WRONG = (None, 0, -1, 10**30, -(10**30), 1.5, "", "x", "\x00", [], {}, [[0]], True, "AP_TRN", 63)
 
 
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_bytes(b"[" * 200_000)
+    with pytest.raises(RunDirectoryError, match="take it from version control again"):
+        load_baseline(tmp_path / "b.json")
+
+
+def test_a_network_that_contradicts_itself_is_refused_although_its_digest_was_forged(baseline: Baseline) -> None:
+    (run,) = baseline.runs
+    values = (*run.network.values[:-1], msgspec.structs.replace(run.network.values[-1], scale=-1.0))
+    forged = msgspec.structs.replace(run, network=msgspec.structs.replace(run.network, values=values))
+    graph = stored_network._restored(forged)
+    assert graph is not None
+    network = msgspec.structs.replace(forged.network, digest=digest(graph))
+    with pytest.raises(InputError, match="finite scales above 0"):
+        stored_network.restored(msgspec.structs.replace(forged, network=network))
+
+
 def test_edits_by_hand_are_refused_or_compared_and_never_a_bug(
     baseline: Baseline, observation: Observation, tmp_path: Path
 ) -> None:
@@ -70,7 +89,7 @@ def test_edits_by_hand_are_refused_or_compared_and_never_a_bug(
         (tmp_path / "b.json").write_bytes(msgspec.json.encode(content))
         try:
             (edited,) = load_baseline(tmp_path / "b.json").runs
-            judged(observed(edited, observation), Tolerances())
+            judged(observed_run(edited, observation), Tolerances())
             golden_outputs(observation.graph, edited.words.golden)
         except EdgevalError:
             refused += 1

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edgeval.regression.baseline import LockedRun, VendorReport
-from edgeval.regression.gates import ORDER, Compared, broken, judged, observed
+from edgeval.regression.gates import ORDER, Compared, broken, judged, observed_run
 from edgeval.regression.observe import Observation
 from edgeval.regression.stored_network import CHUNK_WORDS, locked_tensors, restored
 from edgeval.regression_record import Gate, Tolerances
@@ -28,7 +28,7 @@ def edited(run: LockedRun, **parts: Any) -> LockedRun:
 
 
 def gates(old: LockedRun, now: Observation, **tolerances: float) -> dict[str, Gate]:
-    found = judged(observed(old, now), Tolerances(**tolerances))
+    found = judged(observed_run(old, now), Tolerances(**tolerances))
     assert tuple(gate.name for gate in found.gates) == ORDER
     return {gate.name: gate for gate in found.gates}
 
