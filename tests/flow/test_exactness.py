@@ -34,7 +34,7 @@ def test_engine_and_csim_give_the_same_words(target: str, bits: int, per_channel
     assert qonnx.max_error == 0.0
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["digits", pytest.param("freesolv", marks=[pytest.mark.data, pytest.mark.long])])
 def test_a_thousand_random_faults_have_the_same_effect_in_engine_and_csim(target: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert edgeval(["train", target, "-o", str(run), "--epochs", "5", "--sparsity", "0.5"]) == 0

@@ -53,8 +53,8 @@ def test_random_brevitas_modules_are_exact_or_explained(seed: int) -> None:
     assert verdict.kind in ("exact", "explained", "skipped"), f"module {seed}: {verdict.kind}: {verdict.detail}"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", [2, pytest.param(15, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("first", [2, 15])
 def test_more_random_brevitas_modules(first: int) -> None:
     verdicts = {seed: check_module(seed) for seed in range(first, first + 13)}
     for seed, verdict in verdicts.items():

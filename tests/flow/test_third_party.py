@@ -94,8 +94,8 @@ def test_the_csim_gives_the_words_of_the_engine(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.gxx
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [IMAGES[0], pytest.param(IMAGES[1], marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", IMAGES)
 def test_so_it_does_for_images(name: str, tmp_path: Path) -> None:
     samples = int(os.environ.get("EDGEVAL_IMAGE_SAMPLES", "4"))  # twenty take three minutes a model
     run = exported(name, random_inputs(name, samples), tmp_path)
